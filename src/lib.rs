@@ -1,0 +1,27 @@
+//! pinion, a real-time data collection server. `docs/ARCHITECTURE.md` tells the life of one request through these
+//! modules. Arrows point one way: `reactor` and `http` know nothing of events; the modules from `event` to
+//! `destination` know nothing of the reactor; only `shard` knows them all; only `control` and `main` know tokio.
+
+pub mod clock;
+pub mod ids;
+pub mod limits;
+pub mod metrics;
+pub mod template;
+
+pub mod http;
+pub mod reactor;
+
+pub mod destination;
+pub mod event;
+pub mod identity;
+pub mod partner;
+pub mod privacy;
+pub mod profile;
+pub mod rules;
+pub mod segments;
+
+pub mod ruleset;
+pub mod shard;
+
+pub mod config;
+pub mod control;
