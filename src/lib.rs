@@ -20,8 +20,5 @@ pub mod profile;
 pub mod rules;
 pub mod segments;
 
-pub mod ruleset;
-pub mod shard;
-
 pub mod config;
 pub mod control;

@@ -1,1 +1,244 @@
+//! Configuration as the shards use it: compiled, immutable, shared. Shards never see TOML or rule text.
 
+use std::net::IpAddr;
+
+use ahash::AHashMap;
+
+use crate::destination::Destination;
+use crate::identity::EcidKey;
+use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, SegmentId, TraitId};
+use crate::partner::Partner;
+use crate::privacy::Policy;
+use crate::profile::catalog::TraitCatalog;
+use crate::rules::Matcher;
+use crate::segments::Program;
+
+/// One epoch's configuration.
+#[derive(Debug)]
+pub struct Ruleset {
+    /// Counts the rulesets of this process, from 1.
+    pub epoch: u64,
+    pub server: ServerPolicy,
+    pub accounts: Box<[Account]>,
+    /// Account by alias, in lower case.
+    pub aliases: AHashMap<Box<[u8]>, AccountIndex>,
+    /// Account by organisation (`HEX@AdobeOrg`).
+    pub organisations: AHashMap<Box<[u8]>, AccountIndex>,
+    pub data_sources: AHashMap<DataSourceId, DataSource>,
+    /// By account, data sources by integration code; those open to all accounts stand under every account.
+    pub integration_codes: Box<[AHashMap<Box<[u8]>, DataSourceId>]>,
+    /// Data source by account and name space.
+    pub name_spaces: AHashMap<(AccountIndex, u32), DataSourceId>,
+    pub traits: TraitCatalog,
+    pub partners: Box<[Partner]>,
+}
+
+impl Ruleset {
+    /// The data source that an account knows by an integration code.
+    pub fn integration_code(&self, account: AccountIndex, code: &[u8]) -> Option<DataSourceId> {
+        self.integration_codes[account.0 as usize].get(code).copied()
+    }
+}
+
+/// What holds for every account.
+#[derive(Debug)]
+pub struct ServerPolicy {
+    /// The cookie domain, in lower case, without dots at its ends; empty: none.
+    pub base_domain: Box<str>,
+    pub default_account: Option<AccountIndex>,
+    pub node: Box<str>,
+    pub region: u32,
+    pub trusted_proxies: Box<[Network]>,
+    pub partitioned: bool,
+}
+
+/// A publisher.
+#[derive(Debug)]
+pub struct Account {
+    pub alias: Box<str>,
+    pub organisation: Box<[u8]>,
+    pub ecid_key: EcidKey,
+    pub origins: Origins,
+    pub budget_ns: u64,
+    pub reserve_ns: u64,
+    pub jsonp_without_referer: bool,
+    /// A browser's valid cookie outranks ids in its call.
+    pub cookie_wins: bool,
+    pub token: Option<Box<[u8]>>,
+    pub server_addresses: Box<[Network]>,
+    pub redirect_hosts: Box<[Box<str>]>,
+    /// What consent means here.
+    pub privacy: Policy,
+    pub matcher: Matcher,
+    /// Every trait of the account, ascending.
+    pub traits: Box<[TraitId]>,
+    pub program: Program,
+    /// Every segment of the account, ascending, and its legacy id.
+    pub segments: Box<[(SegmentId, u32)]>,
+    pub partners: Box<[PartnerIndex]>,
+    pub destinations: Box<[Destination]>,
+}
+
+impl Account {
+    pub fn owns_trait(&self, id: TraitId) -> bool {
+        self.traits.binary_search(&id).is_ok()
+    }
+
+    pub fn owns_segment(&self, id: SegmentId) -> bool {
+        self.segments.binary_search_by_key(&id, |(segment, _)| *segment).is_ok()
+    }
+}
+
+/// Where ids come from.
+#[derive(Debug)]
+pub struct DataSource {
+    pub id: DataSourceId,
+    /// `None`: open to all accounts.
+    pub account: Option<AccountIndex>,
+    pub resolve: Resolve,
+    pub redirect_hosts: Box<[Box<str>]>,
+    /// The form that its ids must have.
+    pub format: IdFormat,
+}
+
+/// Whether a declared id may find a visitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    Never,
+    /// For server callers with the account's token or from its addresses.
+    Server,
+    /// For every server caller.
+    Any,
+}
+
+/// What ids of a data source look like: the protocol, section 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdFormat {
+    Any,
+    /// 8-4-4-4-12 hexadecimal digits in lower case.
+    LowerUuid,
+    /// The same in upper case.
+    UpperUuid,
+    Alphanumeric,
+}
+
+impl IdFormat {
+    pub fn accepts(self, id: &[u8]) -> bool {
+        let dashed = |is_digit: fn(u8) -> bool| {
+            id.len() == 36
+                && id.iter().enumerate().all(|(i, byte)| match i {
+                    8 | 13 | 18 | 23 => *byte == b'-',
+                    _ => byte.is_ascii_digit() || is_digit(*byte),
+                })
+        };
+        match self {
+            IdFormat::Any => true,
+            IdFormat::LowerUuid => dashed(|byte| matches!(byte, b'a'..=b'f')),
+            IdFormat::UpperUuid => dashed(|byte| matches!(byte, b'A'..=b'F')),
+            IdFormat::Alphanumeric => !id.is_empty() && id.iter().all(u8::is_ascii_alphanumeric),
+        }
+    }
+}
+
+/// The origins whose pages may read answers.
+#[derive(Debug, Default)]
+pub struct Origins {
+    pub any: bool,
+    /// `scheme://host[:port]`, in lower case. A port of `*` stands for every port.
+    pub list: Box<[Box<str>]>,
+}
+
+impl Origins {
+    /// Whether an `Origin` header's value is listed. Origins are sent in lower case by browsers; anything else is not
+    /// one.
+    pub fn allows(&self, origin: &[u8]) -> bool {
+        self.any && !origin.is_empty() || self.list.iter().any(|allowed| origin_matches(allowed.as_bytes(), origin))
+    }
+
+    /// Whether a URL's origin is listed: for `Referer`.
+    pub fn allows_url(&self, url: &[u8]) -> bool {
+        let Some(scheme_end) = url.windows(3).position(|window| window == b"://") else { return false };
+        let host = &url[scheme_end + 3..];
+        let host_len = host.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(host.len());
+        let origin = &url[..scheme_end + 3 + host_len];
+        !origin.contains(&b'@') && self.allows(origin)
+    }
+}
+
+fn origin_matches(allowed: &[u8], origin: &[u8]) -> bool {
+    let Some(any_port) = allowed.strip_suffix(b":*") else { return allowed == origin };
+    let Some(rest) = origin.strip_prefix(any_port) else { return false };
+    match rest.strip_prefix(b":") {
+        Some(port) => !port.is_empty() && port.iter().all(u8::is_ascii_digit),
+        None => rest.is_empty(),
+    }
+}
+
+/// An address with a prefix length, `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub address: IpAddr,
+    pub prefix_bits: u8,
+}
+
+impl Network {
+    /// IPv4 addresses that arrive in IPv6 form count as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix_bits.min(32));
+                u64::from(u32::from(network) ^ u32::from(address)) >> shift == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let different = u128::from(network) ^ u128::from(address);
+                self.prefix_bits == 0 || different >> (128 - u32::from(self.prefix_bits.min(128))) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_compare_whole() {
+        let origins = Origins { any: false, list: ["https://a.example".into(), "http://localhost:*".into()].into() };
+        let cases: [(&[u8], bool); 8] = [
+            (b"https://a.example", true),
+            (b"https://a.example.evil.test", false),
+            (b"https://a.example:8443", false),
+            (b"http://a.example", false),
+            (b"http://localhost", true),
+            (b"http://localhost:8080", true),
+            (b"http://localhost:8080.evil.test", false),
+            (b"", false),
+        ];
+        for (origin, allowed) in cases {
+            assert_eq!(origins.allows(origin), allowed, "{}", String::from_utf8_lossy(origin));
+        }
+        assert!(origins.allows_url(b"https://a.example/page?x=https://b.example"));
+        assert!(!origins.allows_url(b"https://b.example/https://a.example/"));
+        assert!(!origins.allows_url(b"https://a.example@b.example/"));
+    }
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        let network = |address: &str, prefix_bits| Network { address: address.parse().unwrap(), prefix_bits };
+        let cases = [
+            (network("10.0.0.0", 8), "10.255.0.1", true),
+            (network("10.0.0.0", 8), "11.0.0.1", false),
+            (network("10.0.0.0", 8), "::ffff:10.1.1.1", true),
+            (network("0.0.0.0", 0), "1.2.3.4", true),
+            (network("127.0.0.1", 32), "127.0.0.1", true),
+            (network("127.0.0.1", 32), "127.0.0.2", false),
+            (network("fd00::", 8), "fd12::1", true),
+            (network("::", 0), "fd12::1", true),
+            (network("::1", 128), "::2", false),
+        ];
+        for (network, address, contained) in cases {
+            assert_eq!(network.contains(address.parse().unwrap()), contained, "{network:?} {address}");
+        }
+    }
+}

@@ -66,6 +66,8 @@ pub trait Io {
     fn set_accepting(&mut self, accepting: bool);
     /// Hands a message to another shard, or gives it back when the way there is full.
     fn post(&mut self, to: ShardId, message: Self::Message) -> Result<(), Self::Message>;
+    /// How many more messages `post` takes for a shard now, at least.
+    fn post_room(&self, to: ShardId) -> usize;
 }
 
 /// What a handler must be ready to take after `pause_receive`: receptions that were complete before it.

@@ -1,0 +1,331 @@
+//! A request at the shard that owns its connection: which endpoint, which account, whom it is about, where it goes.
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use super::client::Served;
+use super::identify::{self, Claim, ValidId};
+use super::job::{Context, Job, Visitor};
+use super::prepare::{self, Caller, Prepared};
+use super::visit::Visited;
+use super::{Message, Shard};
+use crate::event::answer::{self, Fault};
+use crate::event::endpoint::{Admission, Endpoint};
+use crate::event::errors::{ErrorCode, ErrorSet};
+use crate::http::{Method, Request};
+use crate::identity::Uuid;
+use crate::ids::ShardId;
+use crate::limits::DECLARED_IDS_MAX;
+use crate::reactor::{Buffer, ConnId, Io};
+use crate::ruleset::Ruleset;
+
+/// One request on its connection.
+pub(super) struct Arrival<'a> {
+    pub conn: ConnId,
+    pub request: &'a Request<'a>,
+    /// The request's head as it came.
+    pub head: &'a [u8],
+    pub body: &'a [u8],
+    pub context: Context,
+    /// The connection closes after the answer.
+    pub close: bool,
+}
+
+impl Shard {
+    /// Serves a request, or finds out what it has to wait for.
+    pub(super) fn serve_request<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        conn: ConnId,
+        request: &Request<'_>,
+        head: &[u8],
+    ) -> Served {
+        let rules = self.current_rules();
+        let client = &self.clients[conn.slot as usize];
+        let close = client.closes_after_answer();
+        let (address, secure) = prepare::origin_of(&rules, client.address, request);
+        let mut body_scratch = std::mem::take(&mut self.body_scratch);
+        let body = request.body.contiguous(&mut body_scratch);
+        let context = Context {
+            edge: self.id,
+            conn,
+            received_ns: io.now().mono_ns,
+            address,
+            secure,
+            tid: self.generator.bytes8(),
+            visitor: Visitor::default(),
+            errors: ErrorSet::default(),
+        };
+        let served = self.route(io, &rules, Arrival { conn, request, head, body, context, close });
+        self.body_scratch = body_scratch;
+        served
+    }
+
+    fn route<I: Io<Message = Message>>(&mut self, io: &mut I, rules: &Ruleset, arrival: Arrival<'_>) -> Served {
+        let request = arrival.request;
+        let query = (!request.query.is_empty()).then_some(request.query);
+        let Some(endpoint) = Endpoint::parse(request.path, query) else {
+            self.metrics.totals.not_found.increment();
+            return self.fault(io, rules, &arrival, Fault::NotFound);
+        };
+        match endpoint.admit(request.method) {
+            Admission::Serve => {}
+            Admission::Preflight { allow } => {
+                return self.plain(io, rules, &arrival, |out, envelope| answer::preflight(out, envelope, allow));
+            }
+            Admission::NotAllowed { allow } => {
+                return self.fault(io, rules, &arrival, Fault::MethodNotAllowed { allow });
+            }
+        }
+        match endpoint {
+            Endpoint::Event | Endpoint::FirstEvent => {
+                self.metrics.totals.events.increment();
+                self.serve_call(io, rules, arrival, false)
+            }
+            Endpoint::Id | Endpoint::IdRedirected => {
+                self.metrics.totals.id_calls.increment();
+                self.serve_call(io, rules, arrival, true)
+            }
+            Endpoint::Sync(text) => self.serve_sync(io, rules, &arrival, text, false),
+            Endpoint::SyncConfirmed(text) => self.serve_sync(io, rules, &arrival, text, true),
+            // Opt-outs and the iframe are known paths that nothing serves yet: small_file answers 404.
+            _ => self.plain(io, rules, &arrival, |out, envelope| answer::small_file(out, envelope, endpoint)),
+        }
+    }
+
+    /// `/event` and `/id`.
+    fn serve_call<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        rules: &Ruleset,
+        mut arrival: Arrival<'_>,
+        is_id: bool,
+    ) -> Served {
+        let mut scratch = std::mem::take(&mut self.decode_scratch);
+        let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
+        let (served, call) =
+            match prepare::prepare(rules, arrival.request, arrival.body, &mut buffers, &mut scratch) {
+                Ok(prepared) => {
+                    let served = self.serve_prepared(io, &mut arrival, &prepared, is_id);
+                    (served, prepared.call)
+                }
+                Err((mut call, code)) => {
+                    call.errors.insert(code);
+                    (self.without_account(io, rules, &arrival, &call, is_id), call)
+                }
+            };
+        buffers.take_back(call);
+        self.call_buffers = Some(buffers);
+        self.decode_scratch = scratch;
+        served
+    }
+
+    fn serve_prepared<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        arrival: &mut Arrival<'_>,
+        prepared: &Prepared<'_>,
+        is_id: bool,
+    ) -> Served {
+        let errors = &mut arrival.context.errors;
+        if prepared.call.errors.contains(ErrorCode::ParameterBadlyEncoded) {
+            return self.anonymous(io, &arrival.context, prepared, is_id);
+        }
+        if let Some(code) = prepared.decision.error() {
+            match code {
+                ErrorCode::OptedOut => self.metrics.totals.opted_out.increment(),
+                _ => self.metrics.totals.consent_refused.increment(),
+            }
+            errors.insert(code);
+            return self.anonymous(io, &arrival.context, prepared, is_id);
+        }
+        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
+        identify::valid_ids(prepared, &mut ids, errors);
+        let cookie = identify::cookie_of(prepared);
+        let claim = match identify::claim(prepared, cookie, errors) {
+            Claim::Known(uuid) => Some((uuid, false)),
+            Claim::Nobody => match self.resolvable(prepared, &ids, arrival.context.address) {
+                Ok(key) => {
+                    let owner = key.shard(self.plan.shards);
+                    if owner != self.id {
+                        return self.ask_owner(io, arrival, prepared, key, owner);
+                    }
+                    self.id_map.resolve(key).map(|uuid| (uuid, true))
+                }
+                Err(code) => {
+                    code.into_iter().for_each(|code| arrival.context.errors.insert(code));
+                    None
+                }
+            },
+        };
+        self.serve_identified(io, arrival, prepared, claim, cookie, is_id)
+    }
+
+    /// The visitor is found or made: to her home.
+    fn serve_identified<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        arrival: &mut Arrival<'_>,
+        prepared: &Prepared<'_>,
+        claim: Option<(Uuid, bool)>,
+        cookie: Option<Uuid>,
+        is_id: bool,
+    ) -> Served {
+        let (id, shards) = (self.id, self.plan.shards);
+        let visitor = identify::settle(prepared, claim, cookie, || {
+            self.generator.uuid_owned_by(id, &self.table_hash, shards)
+        });
+        arrival.context.visitor = visitor;
+        if is_id {
+            return self.serve_id(io, &arrival.context, prepared);
+        }
+        let home = self.home_of(visitor.uuid);
+        if home != self.id {
+            return self.send_home(io, arrival, prepared, home);
+        }
+        let request_bytes = arrival.head.len() + arrival.body.len();
+        let can_park = self.can_make_job(request_bytes);
+        match self.visit(io, &arrival.context, prepared, can_park) {
+            Visited::Answer(answer) => Served::from(answer),
+            Visited::Waits(wait) => {
+                let job = self
+                    .make_job(arrival.context, arrival.head, arrival.body, arrival.close)
+                    .expect("it was asked whether there is room");
+                self.park(io, job, wait, prepared.rules.epoch);
+                Served::Waiting
+            }
+        }
+    }
+
+    fn send_home<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        arrival: &Arrival<'_>,
+        prepared: &Prepared<'_>,
+        home: ShardId,
+    ) -> Served {
+        match self.travelling_job(arrival, home) {
+            Some(job) => {
+                self.send_away(io, home, Message::Run(job));
+                Served::Waiting
+            }
+            None => {
+                self.metrics.totals.hops_refused.increment();
+                self.overloaded(io, &arrival.context, prepared)
+            }
+        }
+    }
+
+    /// A job with room for its answer, if there is credit for it.
+    fn travelling_job(&mut self, arrival: &Arrival<'_>, to: ShardId) -> Option<Box<Job>> {
+        if !self.credits.has(to) {
+            return None;
+        }
+        let room = self.buffers.take(0)?;
+        match self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) {
+            Some(mut job) => {
+                job.room = Some(room);
+                Some(job)
+            }
+            None => {
+                self.buffers.give_back(room);
+                None
+            }
+        }
+    }
+
+    /// Whom a server's declared id names is known elsewhere: the request waits for that shard's word.
+    fn ask_owner<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        arrival: &Arrival<'_>,
+        prepared: &Prepared<'_>,
+        key: crate::identity::KeyedHash,
+        owner: ShardId,
+    ) -> Served {
+        match self.travelling_job(arrival, owner) {
+            Some(mut job) => {
+                job.resolve = Some(key);
+                self.send_away(io, owner, Message::Resolve(job));
+                Served::Waiting
+            }
+            None => {
+                self.metrics.totals.hops_refused.increment();
+                self.overloaded(io, &arrival.context, prepared)
+            }
+        }
+    }
+
+    /// The word of a declared id's shard has come.
+    pub(super) fn resolved<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        from: ShardId,
+        job: Box<Job>,
+        found: Option<Uuid>,
+    ) {
+        self.credits.came_back(from);
+        let rules = self.current_rules();
+        let (head, body) = job.parts();
+        let request = crate::http::request::assemble(head, body).expect("a request that was read once reads again");
+        let is_id = matches!(request.path, b"/id" | b"/id/rd");
+        let mut arrival = Arrival {
+            conn: job.context.conn,
+            request: &request,
+            head,
+            body,
+            context: job.context,
+            close: job.close,
+        };
+        let served = self.with_job(&rules, &job, |shard, prepared| {
+            let claim = found.map(|uuid| (uuid, true));
+            shard.serve_identified(io, &mut arrival, prepared, claim, None, is_id)
+        });
+        match served {
+            Served::Waiting => {}
+            Served::Answer(answer) => self.client_answer(io, job.context.conn, Some(answer), job.close),
+            Served::Exhausted => self.client_answer(io, job.context.conn, None, job.close),
+        }
+        self.recycle_job(job);
+    }
+
+    fn resolvable(
+        &self,
+        prepared: &Prepared<'_>,
+        ids: &[ValidId<'_>],
+        address: IpAddr,
+    ) -> Result<crate::identity::KeyedHash, Option<ErrorCode>> {
+        identify::resolvable(prepared, ids, address, &self.id_hash)
+    }
+
+    /// An answer to a caller when some pool is used up: what each class of caller can bear.
+    pub(super) fn overloaded<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+    ) -> Served {
+        self.metrics.totals.overloaded.increment();
+        match prepared.caller() {
+            Caller::Browser => {
+                let mut context = *context;
+                context.errors.insert(ErrorCode::Unspecified);
+                self.anonymous(io, &context, prepared, false)
+            }
+            caller => {
+                let retry_after_s = (caller == Caller::Server).then_some(1);
+                let envelope = self.envelope(io, context, prepared);
+                let written =
+                    self.write_small(|out| answer::fault(out, &envelope, Fault::Unavailable { retry_after_s }));
+                Served::from(written)
+            }
+        }
+    }
+}
+
+impl From<Option<Buffer>> for Served {
+    fn from(answer: Option<Buffer>) -> Served {
+        answer.map_or(Served::Exhausted, Served::Answer)
+    }
+}

@@ -1,0 +1,193 @@
+//! Whom a call is about: the protocol's order of `d_uuid`, `d_mid`, cookie, declared id, new.
+//!
+//! An id in a call is a claim. It never replaces a valid cookie, and without a cookie it becomes one only for a page
+//! whose origin is listed; else any page could hand its visitors somebody else's identity.
+
+use std::net::IpAddr;
+
+use super::job::Visitor;
+use super::prepare::{Caller, Prepared};
+use crate::event::cookie::VisitorCookie;
+use crate::event::declared::{DeclaredId, Scope};
+use crate::event::errors::{ErrorCode, ErrorSet};
+use crate::identity::{Generator, IdHash, KeyedHash, Mid, TableHash, Uuid};
+use crate::ids::{DataSourceId, ShardId};
+use crate::limits::{DECLARED_ID_BYTES_MAX, DECLARED_IDS_MAX, DECLARED_IDS_PER_NAMESPACE_MAX};
+use crate::privacy::Use;
+use crate::ruleset::{IdFormat, Resolve};
+
+/// A declared id that passed all checks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ValidId<'a> {
+    pub source: DataSourceId,
+    pub id: &'a [u8],
+    pub authentication: u8,
+}
+
+/// What the ids in a call name, before anything is looked up.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Claim {
+    Known(Uuid),
+    /// A server's declared id: whom it names must be looked up.
+    Declared(KeyedHash),
+    Nobody,
+}
+
+/// Reads `d_uuid`, `d_mid` and the cookie.
+pub(super) fn claim(prepared: &Prepared<'_>, cookie: Option<Uuid>, errors: &mut ErrorSet) -> Claim {
+    let call = &prepared.call;
+    let named = call.uuid.and_then(|text| {
+        let uuid = Uuid::parse(text);
+        if uuid.is_none() {
+            errors.insert(ErrorCode::UuidInvalid);
+        }
+        uuid
+    });
+    let by_mid = call.mid.and_then(|text| {
+        let mid = Mid::classify(text);
+        if mid == Mid::Invalid {
+            errors.insert(ErrorCode::EcidInvalid);
+        }
+        prepared.ecid_key.resolve(mid)
+    });
+    let cookie_wins = prepared.account.cookie_wins && prepared.caller() == Caller::Browser;
+    let first = if cookie_wins { cookie } else { None };
+    match first.or(named).or(by_mid).or(cookie) {
+        Some(uuid) => Claim::Known(uuid),
+        None => Claim::Nobody,
+    }
+}
+
+/// The visitor's cookie, where it may be used.
+pub(super) fn cookie_of(prepared: &Prepared<'_>) -> Option<Uuid> {
+    if !prepared.decision.allows(Use::ReadCookies) {
+        return None;
+    }
+    match prepared.cookies.demdex? {
+        VisitorCookie::Uuid(text) => Uuid::parse(text),
+        VisitorCookie::OptedOut => None,
+    }
+}
+
+/// The first declared id by which this caller may find a visitor.
+pub(super) fn resolvable(prepared: &Prepared<'_>, ids: &[ValidId<'_>], address: IpAddr, hash: &IdHash) -> Option<KeyedHash> {
+    if prepared.caller() != Caller::Server {
+        return None;
+    }
+    let account = prepared.account;
+    let token = prepared.request.fields.authorization.and_then(|value| value.strip_prefix(b"Bearer "));
+    let has_token = account.token.as_deref().is_some_and(|own| token.is_some_and(|given| same_secret(own, given)));
+    let trusted = has_token || account.server_addresses.iter().any(|network| network.contains(address));
+    ids.iter()
+        .find(|id| match prepared.rules.data_sources[&id.source].resolve {
+            Resolve::Never => false,
+            Resolve::Server => trusted,
+            Resolve::Any => true,
+        })
+        .map(|id| hash.declared(id.source, id.id))
+}
+
+/// Compares in a time that does not tell how much agreed.
+fn same_secret(own: &[u8], given: &[u8]) -> bool {
+    own.len() == given.len() && own.iter().zip(given).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+}
+
+/// Who the visitor is in the end, and which cookie to set.
+pub(super) fn settle(
+    prepared: &Prepared<'_>,
+    claim: Option<(Uuid, bool)>,
+    cookie: Option<Uuid>,
+    draw: impl FnOnce() -> Uuid,
+) -> Visitor {
+    let may_set = prepared.decision.allows(Use::SetCookies);
+    match claim {
+        Some((uuid, declared)) => {
+            let claimed = (!declared && prepared.origin_is_listed()).then_some(uuid);
+            Visitor { uuid, is_new: false, cookie: if may_set { cookie.or(claimed) } else { None } }
+        }
+        None => {
+            let uuid = draw();
+            Visitor { uuid, is_new: true, cookie: may_set.then_some(cookie.unwrap_or(uuid)) }
+        }
+    }
+}
+
+/// Draws a uuid that this shard owns, so that a new visitor's requests need no other core.
+pub(super) fn draw(generator: &mut Generator, shard: ShardId, hash: &TableHash, shards: u16) -> Uuid {
+    generator.uuid_owned_by(shard, hash, shards)
+}
+
+/// Checks the declared ids of a call: name-space limit first, then ten, and only valid ids count.
+pub(super) fn valid_ids<'a>(
+    prepared: &Prepared<'a>,
+    valid: &mut smallvec::SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]>,
+    errors: &mut ErrorSet,
+) {
+    let mut found = 0u32;
+    let mut invalid = 0u32;
+    let mut spaces: smallvec::SmallVec<[(&[u8], usize); DECLARED_IDS_MAX]> = smallvec::SmallVec::new();
+    for declared in &prepared.call.declared_ids {
+        let Some(text) = declared.id else { continue };
+        let id = match check(prepared, declared, text) {
+            Ok(id) => id,
+            Err(code) => {
+                errors.insert(code);
+                if code == ErrorCode::GlobalDeviceIdInvalid {
+                    errors.insert(ErrorCode::DeclaredIdInvalid);
+                }
+                invalid += 1;
+                continue;
+            }
+        };
+        found += 1;
+        if declared.scope == Scope::Namespace {
+            let count = match spaces.iter_mut().find(|(name, _)| *name == declared.source) {
+                Some((_, count)) => count,
+                None if spaces.len() < DECLARED_IDS_MAX => {
+                    spaces.push((declared.source, 0));
+                    &mut spaces.last_mut().expect("it was just pushed").1
+                }
+                None => continue,
+            };
+            *count += 1;
+            if *count > DECLARED_IDS_PER_NAMESPACE_MAX {
+                errors.insert(ErrorCode::NamespaceOverLimit);
+                found -= 1;
+                continue;
+            }
+        }
+        if valid.len() == DECLARED_IDS_MAX {
+            errors.insert(ErrorCode::DeclaredIdOverLimit);
+            continue;
+        }
+        valid.push(id);
+    }
+    if found as usize > DECLARED_IDS_MAX {
+        errors.insert_too_many_ids(found);
+    }
+    if invalid > 0 && valid.is_empty() {
+        errors.insert(ErrorCode::DeclaredIdsAllInvalid);
+    }
+}
+
+fn check<'a>(prepared: &Prepared<'a>, declared: &DeclaredId<'a>, text: &'a [u8]) -> Result<ValidId<'a>, ErrorCode> {
+    let rules = prepared.rules;
+    let number = || std::str::from_utf8(declared.source).ok().and_then(|text| text.parse::<u32>().ok());
+    let source = match declared.scope {
+        Scope::DataSource => number().map(DataSourceId),
+        Scope::IntegrationCode => rules.integration_code(prepared.account_index, declared.source),
+        Scope::Namespace => number().and_then(|n| rules.name_spaces.get(&(prepared.account_index, n)).copied()),
+    };
+    let source = source.and_then(|id| rules.data_sources.get(&id)).ok_or(ErrorCode::DeclaredIdInvalid)?;
+    if source.account.is_some_and(|owner| owner != prepared.account_index) {
+        return Err(ErrorCode::DeclaredIdUnauthorised);
+    }
+    let blank = text.iter().all(u8::is_ascii_whitespace);
+    if blank || text.contains(&b':') || text.len() > DECLARED_ID_BYTES_MAX {
+        return Err(ErrorCode::DeclaredIdInvalid);
+    }
+    if source.format != IdFormat::Any && !source.format.accepts(text) {
+        return Err(ErrorCode::GlobalDeviceIdInvalid);
+    }
+    Ok(ValidId { source: source.id, id: text, authentication: declared.authentication as u8 })
+}

@@ -1,0 +1,179 @@
+//! A job is a request that outlives the turn in which it arrived: it waits for partners, or is with another core.
+//!
+//! It owns copies of the request's bytes, not what was decoded from them: decoding is a pure function that costs about
+//! a microsecond, so whoever goes on with a job decodes again, and nothing borrowed is ever parked. A job is moved
+//! between cores, box and buffers together, and comes back to the core that made it; so no memory is shared.
+
+use std::net::IpAddr;
+
+use crate::event::errors::ErrorSet;
+use crate::identity::{KeyedHash, Uuid};
+use crate::ids::ShardId;
+use crate::reactor::{Buffer, ConnId};
+
+/// What the edge shard decided about a request, once: the rest can be derived from its bytes again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    pub edge: ShardId,
+    /// The edge shard's client connection.
+    pub conn: ConnId,
+    /// When the request was complete: budgets start here.
+    pub received_ns: u64,
+    /// The visitor's address, after trusted proxies.
+    pub address: IpAddr,
+    /// The visitor came by https.
+    pub secure: bool,
+    /// Random bytes of `X-TID`.
+    pub tid: [u8; 8],
+    pub visitor: Visitor,
+    /// What was wrong with the ids in the call.
+    pub errors: ErrorSet,
+}
+
+impl Default for Context {
+    fn default() -> Context {
+        Context {
+            edge: ShardId(0),
+            conn: ConnId { slot: 0, generation: 0 },
+            received_ns: 0,
+            address: IpAddr::from([0, 0, 0, 0]),
+            secure: false,
+            tid: [0; 8],
+            visitor: Visitor::default(),
+            errors: ErrorSet::EMPTY,
+        }
+    }
+}
+
+/// Who the call is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Visitor {
+    pub uuid: Uuid,
+    /// Made in this call.
+    pub is_new: bool,
+    /// The uuid to set as cookie: the valid cookie's own again, or, where there is none, one that may be set.
+    pub cookie: Option<Uuid>,
+}
+
+/// A parked or travelling request.
+#[derive(Debug)]
+pub struct Job {
+    pub(super) context: Context,
+    /// The head as it came, then the body, decoded from chunks if it came so.
+    pub(super) request: Option<Buffer>,
+    pub(super) head_bytes: usize,
+    /// On the way out an empty buffer of the edge shard's, on the way back the answer.
+    pub(super) answer: Option<Buffer>,
+    /// Whether the connection closes after the answer.
+    pub(super) close: bool,
+    /// The declared id whose visitor must be found before the request can go home.
+    pub(super) resolve: Option<KeyedHash>,
+    /// The ruleset under which it was parked.
+    pub(super) epoch: u64,
+    /// Partners that this request waits for, one bit for each place in the ruleset.
+    pub(super) waiting: u64,
+    /// Partners whose answer came while it waited.
+    pub(super) answered: u64,
+    pub(super) parked_ns: u64,
+}
+
+impl Job {
+    pub(super) fn new(context: Context) -> Job {
+        Job {
+            context,
+            request: None,
+            head_bytes: 0,
+            answer: None,
+            close: false,
+            resolve: None,
+            epoch: 0,
+            waiting: 0,
+            answered: 0,
+            parked_ns: 0,
+        }
+    }
+
+    /// A job without a request, to be filled later.
+    pub(super) fn spare() -> Box<Job> {
+        Box::new(Job::new(Context::default()))
+    }
+}
+
+/// A parked job: a slot in its shard's table, and the generation that tells successive tenants apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct JobRef {
+    pub slot: u32,
+    pub generation: u32,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    job: Option<Box<Job>>,
+}
+
+/// The jobs that wait at this shard. A slot's number is also its timer's.
+#[derive(Debug)]
+pub(super) struct JobTable {
+    slots: Box<[Slot]>,
+    free: Vec<u32>,
+}
+
+impl JobTable {
+    pub(super) fn new(jobs: usize) -> JobTable {
+        JobTable {
+            slots: (0..jobs).map(|_| Slot { generation: 0, job: None }).collect(),
+            free: (0..jobs as u32).rev().collect(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// Takes a slot before there is a job to put in it, so that calls can name who waits for them.
+    pub(super) fn reserve(&mut self) -> Option<JobRef> {
+        let slot = self.free.pop()?;
+        Some(JobRef { slot, generation: self.slots[slot as usize].generation })
+    }
+
+    pub(super) fn fill(&mut self, at: JobRef, job: Box<Job>) {
+        let slot = &mut self.slots[at.slot as usize];
+        assert!(slot.generation == at.generation && slot.job.is_none());
+        slot.job = Some(job);
+    }
+
+    /// Gives back a reserved slot that was not filled.
+    pub(super) fn release(&mut self, at: JobRef) {
+        let slot = &mut self.slots[at.slot as usize];
+        assert!(slot.generation == at.generation && slot.job.is_none());
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(at.slot);
+    }
+
+    pub(super) fn job_mut(&mut self, at: JobRef) -> Option<&mut Job> {
+        let slot = &mut self.slots[at.slot as usize];
+        if slot.generation != at.generation { None } else { slot.job.as_deref_mut() }
+    }
+
+    /// The job in a slot, whoever it is: for its own timer.
+    pub(super) fn at_slot(&self, slot: u32) -> Option<JobRef> {
+        let held = &self.slots[slot as usize];
+        held.job.as_ref().map(|_| JobRef { slot, generation: held.generation })
+    }
+
+    pub(super) fn take(&mut self, at: JobRef) -> Option<Box<Job>> {
+        let slot = &mut self.slots[at.slot as usize];
+        if slot.generation != at.generation {
+            return None;
+        }
+        let job = slot.job.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(at.slot);
+        Some(job)
+    }
+}

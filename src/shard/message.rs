@@ -1,0 +1,38 @@
+//! What shards and the control thread say to each other.
+
+use std::net::SocketAddr;
+
+use super::epoch::Epoch;
+use super::job::Job;
+use crate::identity::Uuid;
+use crate::ids::PartnerId;
+use crate::reactor::Buffer;
+
+/// One message: at most 64 bytes; what is larger travels in a box that its maker gets back.
+#[derive(Debug)]
+pub enum Message {
+    /// To the visitor's home shard: do all of this request from the profile on.
+    Run(Box<Job>),
+    /// To the edge shard: the request with its answer.
+    Reply(Box<Job>),
+    /// To a declared id's shard: which visitor is this? The job holds the question; the answer goes into it.
+    Resolve(Box<Job>),
+    /// Back to the edge shard: what `Resolve` found.
+    Resolved(Box<Job>, Option<Uuid>),
+    /// To the home shard: a buffer of its own that held a large answer.
+    Return(Buffer),
+    /// To a declared id's shard: this id is now that visitor. No answer.
+    IdPut { key: u128, uuid: Uuid },
+    /// From control: a ruleset, with all that the shard needs to use it.
+    Epoch(Box<Epoch>),
+    /// To control: a ruleset that no request uses any more, to be freed there.
+    Retired(Box<Epoch>),
+    /// From control: the addresses of a partner, resolved anew.
+    Addresses { partner: PartnerId, addresses: Box<[SocketAddr]> },
+    /// To control: addresses that were replaced, to be freed there.
+    Replaced(Box<[SocketAddr]>),
+    /// From control: stop accepting, answer what is under way, then end.
+    Drain { deadline_ns: u64 },
+}
+
+const _: () = assert!(size_of::<Message>() <= 64);

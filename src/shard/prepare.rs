@@ -1,0 +1,160 @@
+//! What follows from a request's bytes and the ruleset alone: the account, the decoded call, consent, who calls. A pure
+//! function, so that a request can be prepared again when it goes on later or on another core.
+
+use std::net::IpAddr;
+
+use crate::event::call::{Call, Headers, Platform, Request as CallRequest};
+use crate::event::cookie::CookiesSent;
+use crate::event::errors::ErrorCode;
+use crate::event::host::{self, Site};
+use crate::event::CallBuffers;
+use crate::http::Request;
+use crate::identity::EcidKey;
+use crate::ids::AccountIndex;
+use crate::partner::Partner;
+use crate::privacy::{Decision, Use, Wishes};
+use crate::ruleset::{Account, Ruleset};
+
+/// A call with all that can be known of it without its visitor.
+pub(super) struct Prepared<'a> {
+    pub rules: &'a Ruleset,
+    pub account_index: AccountIndex,
+    pub account: &'a Account,
+    pub request: &'a Request<'a>,
+    pub call: Call<'a>,
+    pub cookies: CookiesSent<'a>,
+    pub decision: Decision<'a>,
+    /// The key of the organisation that the call names, else of the account's own.
+    pub ecid_key: &'a EcidKey,
+}
+
+/// Who calls: what they can bear as an answer differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    Browser,
+    Mobile,
+    Server,
+}
+
+impl Caller {
+    pub(super) fn of(request: &Request<'_>, platform: Option<Platform>) -> Caller {
+        let fields = &request.fields;
+        let from_page = fields.origin.is_some() || fields.referer.is_some();
+        let fetched = [fields.sec_fetch_dest, fields.sec_fetch_mode, fields.sec_fetch_site, fields.sec_fetch_user];
+        if matches!(platform, Some(Platform::Ios | Platform::Android)) {
+            Caller::Mobile
+        } else if from_page || fetched.iter().any(Option::is_some) {
+            Caller::Browser
+        } else {
+            Caller::Server
+        }
+    }
+}
+
+impl Prepared<'_> {
+    pub(super) fn caller(&self) -> Caller {
+        Caller::of(self.request, self.call.platform)
+    }
+
+    /// Whether a partner may be asked about this visitor, and what it said be used.
+    pub(super) fn may_use(&self, partner: &Partner) -> bool {
+        let consents = partner.vendor_id.is_none_or(|vendor| self.decision.allows_vendor(vendor));
+        consents && self.decision.allows(Use::Partners)
+    }
+
+    /// Whether the page that calls may read the answer.
+    pub(super) fn origin_is_listed(&self) -> bool {
+        self.request.fields.origin.is_some_and(|origin| self.account.origins.allows(origin))
+    }
+}
+
+/// The account that a host name selects; on the host for ids, which is nobody's own, the organisation does.
+pub(super) fn account_of_host(
+    rules: &Ruleset,
+    host: Option<&[u8]>,
+    organisation: Option<AccountIndex>,
+) -> Result<AccountIndex, ErrorCode> {
+    let host = host.ok_or(ErrorCode::HostMissing)?;
+    let account = match host::site(host, &rules.server.base_domain) {
+        Site::Account(alias) => account_of_alias(rules, alias),
+        Site::Ids => organisation.or(rules.server.default_account),
+        Site::Outside => rules.server.default_account,
+    };
+    account.ok_or(ErrorCode::HostUnknown)
+}
+
+fn account_of_alias(rules: &Ruleset, alias: &[u8]) -> Option<AccountIndex> {
+    if let Some(account) = rules.aliases.get(alias) {
+        return Some(*account);
+    }
+    // Host names compare without case; nearly all arrive in lower case.
+    let mut lower = [0; 63];
+    let lower = lower.get_mut(..alias.len())?;
+    lower.copy_from_slice(alias);
+    lower.make_ascii_lowercase();
+    rules.aliases.get(&*lower).copied()
+}
+
+/// Decodes a call and finds its account. Without one, the call is all there is, and the reason.
+pub(super) fn prepare<'a>(
+    rules: &'a Ruleset,
+    request: &'a Request<'a>,
+    body: &'a [u8],
+    buffers: &mut CallBuffers,
+    scratch: &'a mut [u8],
+) -> Result<Prepared<'a>, (Call<'a>, ErrorCode)> {
+    let fields = &request.fields;
+    let headers = Headers {
+        content_type: fields.content_type,
+        host: request.host,
+        user_agent: fields.user_agent,
+        accept_language: fields.accept_language,
+        referer: fields.referer,
+        referrer: None,
+        date: fields.date,
+    };
+    let mut call = buffers.decode(&CallRequest { query: request.query, body, headers }, scratch);
+    let organisation = call.organisation.map(|text| rules.organisations.get(text).copied());
+    if organisation == Some(None) {
+        call.errors.insert(ErrorCode::OrganisationInvalid);
+    }
+    let organisation = organisation.flatten();
+    let account_index = match account_of_host(rules, request.host, organisation) {
+        Ok(index) => index,
+        Err(code) => return Err((call, code)),
+    };
+    let account = &rules.accounts[account_index.0 as usize];
+    let named = organisation.map_or(account, |named| &rules.accounts[named.0 as usize]);
+    let cookies = CookiesSent::parse(fields.cookie.iter());
+    let wishes = Wishes {
+        opted_out: cookies.opted_out() || call.mid == Some(b"NOTARGET"),
+        consent: call.consent,
+        coppa: call.coppa,
+        gpc: fields.sec_gpc == Some(b"1"),
+        dnt: fields.dnt == Some(b"1"),
+    };
+    let decision = Decision::new(&wishes, &account.privacy);
+    Ok(Prepared { rules, account_index, account, request, call, cookies, decision, ecid_key: &named.ecid_key })
+}
+
+/// The visitor's address and whether she came by https: trusted proxies are believed, nobody else.
+pub(super) fn origin_of(rules: &Ruleset, peer: IpAddr, request: &Request<'_>) -> (IpAddr, bool) {
+    let is_trusted = |address: IpAddr| rules.server.trusted_proxies.iter().any(|network| network.contains(address));
+    if !is_trusted(peer) {
+        return (peer.to_canonical(), false);
+    }
+    let secure = request.fields.x_forwarded_proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
+    // Each proxy appends whom it saw: the last address that is no trusted proxy's is the visitor's.
+    let mut visitor = peer;
+    for line in request.fields.x_forwarded_for.iter() {
+        for part in line.split(|byte| *byte == b',') {
+            let address = std::str::from_utf8(part.trim_ascii()).ok().and_then(|text| text.parse::<IpAddr>().ok());
+            match address {
+                Some(address) if is_trusted(address) && !is_trusted(visitor) => {}
+                Some(address) => visitor = address,
+                None => visitor = peer,
+            }
+        }
+    }
+    (visitor.to_canonical(), secure)
+}

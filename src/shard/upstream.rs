@@ -1,0 +1,379 @@
+//! Partner connections: requests out, answers in. A connection serves one call at a time; one that erred, timed out in
+//! the middle of an answer or sent what nobody asked for is closed and never used again.
+
+use super::lookup::Failure;
+use super::{Message, Shard};
+use crate::http::HttpFault;
+use crate::http::response::{Answer as HttpAnswer, Response, ResponseParser};
+use crate::ids::PartnerIndex;
+use crate::partner::calls::CallId;
+use crate::partner::{AnswerError, AnswerHead, health, time};
+use crate::reactor::{Buffer, ConnId, Io};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Free,
+    Connecting,
+    Idle,
+    Busy,
+    /// `close` was asked for.
+    Closing,
+}
+
+/// One outgoing slot's connection.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    generation: u32,
+    phase: Phase,
+    epoch: u64,
+    partner: PartnerIndex,
+    /// Whom it serves while busy.
+    call: Option<CallId>,
+    /// What has come of the present answer.
+    received: Option<Buffer>,
+    parser: ResponseParser,
+    /// The request is with the runtime.
+    sending: bool,
+    /// An answer was complete before the request was wholly sent: the call is over, the connection is not free yet.
+    answered: bool,
+    served: u32,
+}
+
+impl Upstream {
+    pub(super) fn new() -> Upstream {
+        Upstream {
+            generation: 0,
+            phase: Phase::Free,
+            epoch: 0,
+            partner: PartnerIndex(0),
+            call: None,
+            received: None,
+            parser: ResponseParser::new(false, 0),
+            sending: false,
+            answered: false,
+            served: 0,
+        }
+    }
+}
+
+impl Shard {
+    fn upstream(&mut self, conn: ConnId) -> &mut Upstream {
+        let upstream = &mut self.upstreams[conn.slot as usize - self.plan.clients_max];
+        assert!(upstream.generation == conn.generation, "a runtime reports each connection once as closed");
+        upstream
+    }
+
+    /// Opens a connection for whoever waits in the partner's pool, which has counted it already.
+    pub(super) fn upstream_open<I: Io>(&mut self, io: &mut I, epoch: u64, index: PartnerIndex) {
+        let now_ns = io.now().mono_ns;
+        let runtime = self.epochs.of(epoch).partner(index);
+        let address = runtime.addresses.get(runtime.next_address % runtime.addresses.len().max(1)).copied();
+        runtime.next_address = runtime.next_address.wrapping_add(1);
+        let Some(conn) = address.and_then(|address| io.connect(address)) else {
+            if let Some(call) = runtime.pool.connect_failed(now_ns) {
+                self.fail_later(call);
+            }
+            return;
+        };
+        self.partner_totals(index).connections_opened.increment();
+        self.upstream_count += 1;
+        let connect_ns = self.rules_of(epoch).partners[index.0 as usize].connect_ns;
+        let slot = conn.slot as usize - self.plan.clients_max;
+        self.timers.set(self.plan.timer_of_upstream(slot as u32), now_ns + connect_ns);
+        assert!(self.upstreams[slot].phase == Phase::Free, "a slot is reused only after Closed");
+        self.upstreams[slot] = Upstream {
+            generation: conn.generation,
+            phase: Phase::Connecting,
+            epoch,
+            partner: index,
+            ..Upstream::new()
+        };
+    }
+
+    pub(super) fn upstream_connected<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId, ok: bool) {
+        let upstream = self.upstream(conn);
+        // A connect timeout may have come first.
+        if upstream.phase != Phase::Connecting {
+            return;
+        }
+        if !ok {
+            self.connect_failed(io, conn);
+            return;
+        }
+        upstream.phase = Phase::Idle;
+        let (epoch, index) = (upstream.epoch, upstream.partner);
+        self.timers.cancel(self.plan.timer_of_upstream(conn.slot - self.plan.clients_max as u32));
+        let next = self.epochs.of(epoch).partner(index).pool.connected(conn, io.now().mono_ns);
+        self.serve_next(io, conn, next);
+    }
+
+    /// The timer of a connection that is being made.
+    pub(super) fn upstream_timer<I: Io<Message = Message>>(&mut self, io: &mut I, slot: u32) {
+        let upstream = &self.upstreams[slot as usize];
+        if upstream.phase == Phase::Connecting {
+            let conn = ConnId { slot: slot + self.plan.clients_max as u32, generation: upstream.generation };
+            self.connect_failed(io, conn);
+        }
+    }
+
+    fn connect_failed<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId) {
+        let upstream = self.upstream(conn);
+        let (epoch, index) = (upstream.epoch, upstream.partner);
+        self.upstream_close(io, conn);
+        let failed = self.epochs.of(epoch).partner(index).pool.connect_failed(io.now().mono_ns);
+        if let Some(call) = failed.and_then(|slot| self.calls.id_at(slot)) {
+            self.call_failed(io, call, Failure::Connect);
+        }
+    }
+
+    /// Gives a free connection to the next call, which the pool has named.
+    fn serve_next<I: Io>(&mut self, io: &mut I, conn: ConnId, next: Option<u32>) {
+        match next.map(|slot| self.calls.id_at(slot).expect("a waiting call is in the table")) {
+            Some(call) => self.upstream_send(io, call, conn),
+            None => self.upstream(conn).phase = Phase::Idle,
+        }
+    }
+
+    pub(super) fn upstream_send<I: Io>(&mut self, io: &mut I, call: CallId, conn: ConnId) {
+        let now_ns = io.now().mono_ns;
+        let (_, index) = self.calls.key(call).expect("a call has a key");
+        let lookup = self.calls.value_mut(call).expect("a call has a value");
+        let request = lookup.request.take().expect("a request that is not sent is here");
+        lookup.conn = Some(conn);
+        lookup.sent_ns = now_ns;
+        let epoch = lookup.epoch;
+        let body_bytes_max = self.rules_of(epoch).partners[index.0 as usize].answer_bytes_max;
+        let upstream = self.upstream(conn);
+        upstream.phase = Phase::Busy;
+        upstream.call = Some(call);
+        upstream.parser = ResponseParser::new(false, body_bytes_max);
+        upstream.sending = true;
+        upstream.answered = false;
+        upstream.served += 1;
+        let reused = upstream.served > 1;
+        let totals = self.partner_totals(index);
+        totals.calls.increment();
+        totals.bytes_sent.add(request.len() as u64);
+        totals.connections_reused.add(u64::from(reused));
+        io.send(conn, request);
+    }
+
+    /// A request is with the kernel; its bytes are kept for a second try.
+    pub(super) fn upstream_sent<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId, request: Buffer) {
+        let upstream = self.upstream(conn);
+        upstream.sending = false;
+        let (call, answered, closing) = (upstream.call, upstream.answered, upstream.phase == Phase::Closing);
+        match call.and_then(|call| self.calls.value_mut(call)) {
+            Some(lookup) if lookup.conn == Some(conn) => lookup.request = Some(request),
+            _ => self.buffers.give_back(request),
+        }
+        if answered && !closing {
+            self.upstream_release(io, conn);
+        }
+    }
+
+    pub(super) fn upstream_received<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId, bytes: &[u8]) {
+        let slot = conn.slot as usize - self.plan.clients_max;
+        let upstream = self.upstream(conn);
+        match upstream.phase {
+            Phase::Busy if !upstream.answered => {}
+            Phase::Free | Phase::Closing => return,
+            // Nobody asked for these.
+            Phase::Connecting | Phase::Idle | Phase::Busy => {
+                self.upstream_discard(io, conn);
+                return;
+            }
+        }
+        let index = upstream.partner;
+        self.partner_totals(index).bytes_received.add(bytes.len() as u64);
+        if !self.buffers.append(&mut self.upstreams[slot].received, bytes) {
+            self.upstream_failed(io, conn, Failure::Size);
+            return;
+        }
+        self.upstream_parse(io, conn, false);
+    }
+
+    pub(super) fn upstream_ended<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId, reset: bool) {
+        let upstream = self.upstream(conn);
+        match upstream.phase {
+            Phase::Free | Phase::Closing => {}
+            Phase::Connecting => self.connect_failed(io, conn),
+            Phase::Idle => self.upstream_discard(io, conn),
+            Phase::Busy if upstream.answered => self.upstream_discard(io, conn),
+            Phase::Busy if upstream.received.is_some() && !reset => self.upstream_parse(io, conn, true),
+            Phase::Busy => self.upstream_broke(io, conn),
+        }
+    }
+
+    pub(super) fn upstream_closed(&mut self, conn: ConnId) {
+        let upstream = self.upstream(conn);
+        assert!(upstream.phase == Phase::Closing, "connections close when they are told to");
+        upstream.phase = Phase::Free;
+        let received = upstream.received.take();
+        if let Some(buffer) = received {
+            self.buffers.give_back(buffer);
+        }
+        self.upstream_count -= 1;
+    }
+
+    /// A connection broke before its answer was complete. One that had served others may have been closed by the
+    /// partner just as the request went out: then the call gets one more try, on a connection of its own.
+    fn upstream_broke<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId) {
+        let now_ns = io.now().mono_ns;
+        let upstream = self.upstream(conn);
+        let untouched = upstream.received.is_none() && upstream.served > 1 && !upstream.sending;
+        let (epoch, index) = (upstream.epoch, upstream.partner);
+        let call = upstream.call.expect("a busy connection serves a call");
+        let retries = untouched
+            && self.calls.value_mut(call).is_some_and(|lookup| {
+                !lookup.overdue && now_ns < lookup.timeout_ns && !std::mem::replace(&mut lookup.retried, true)
+            });
+        if !retries {
+            self.upstream_failed(io, conn, Failure::Reset);
+            return;
+        }
+        self.upstream(conn).call = None;
+        self.upstream_close(io, conn);
+        self.calls.value_mut(call).expect("it was just there").conn = None;
+        let pool = &mut self.epochs.of(epoch).partner(index).pool;
+        pool.discard(conn);
+        if !pool.retry(call.slot) {
+            self.call_failed(io, call, Failure::Reset);
+            return;
+        }
+        self.partner_totals(index).retries.increment();
+        self.upstream_open(io, epoch, index);
+    }
+
+    /// The call fails, and its connection goes with it.
+    fn upstream_failed<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId, failure: Failure) {
+        let call = self.upstream(conn).call.take();
+        self.upstream_discard(io, conn);
+        if let Some(call) = call {
+            self.call_failed(io, call, failure);
+        }
+    }
+
+    /// Reads as much of an answer as has come. `ended`: no more will.
+    fn upstream_parse<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId, ended: bool) {
+        let upstream = self.upstream(conn);
+        let Some(mut received) = upstream.received.take() else { return };
+        let outcome = if ended {
+            upstream.parser.finish_on_close(received.bytes_mut())
+        } else {
+            upstream.parser.advance(received.bytes_mut())
+        };
+        match outcome {
+            HttpAnswer::Incomplete => upstream.received = Some(received),
+            HttpAnswer::Fault(fault) => {
+                self.buffers.give_back(received);
+                let failure = match fault {
+                    HttpFault::BodySize | HttpFault::HeadSize => Failure::Size,
+                    HttpFault::Truncated => Failure::Reset,
+                    _ => Failure::Protocol,
+                };
+                self.upstream_failed(io, conn, failure);
+            }
+            HttpAnswer::Complete(response) => {
+                self.upstream_answered(io, conn, &response, received.bytes());
+                self.buffers.give_back(received);
+            }
+        }
+    }
+
+    fn upstream_answered<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        conn: ConnId,
+        response: &Response,
+        bytes: &[u8],
+    ) {
+        let now = io.now();
+        let upstream = self.upstream(conn);
+        upstream.answered = true;
+        let call = upstream.call.take().expect("a busy connection serves a call");
+        let (sending, index) = (upstream.sending, upstream.partner);
+        // First the connection: the next call may go out before this answer is read.
+        if !response.is_reusable() {
+            self.upstream_discard(io, conn);
+        } else if !sending {
+            self.upstream_release(io, conn);
+        }
+
+        let lookup = self.calls.value(call).expect("an answer's call is in the table");
+        let (epoch, overdue, started_ns) = (lookup.epoch, lookup.overdue, lookup.started_ns);
+        let (sent_ns, timeout_ns) = (lookup.sent_ns, lookup.timeout_ns);
+        self.metrics.partners[index.0 as usize].latency.record(now.mono_ns - started_ns);
+        let field = |range: &Option<std::ops::Range<usize>>| range.clone().map(|range| &bytes[range]);
+        let rules = self.rules_of(epoch);
+        let partner = &rules.partners[index.0 as usize];
+        let head =
+            AnswerHead { status: response.status, content_encoding: field(&response.content_encoding) };
+        let body = &bytes[response.body.clone()];
+        let read = self.answer_reader.read(&partner.format, head, body, now.wall_ms, &mut self.partner_answer);
+
+        let runtime = self.epochs.of(epoch).partner(index);
+        if matches!(response.status, 429 | 503) {
+            let after_s = field(&response.retry_after).and_then(|text| time::retry_after_s(text, now.wall_ms / 1000));
+            if response.status == 429 || after_s.is_some() {
+                runtime.health.hold(now.mono_ns, after_s);
+            }
+        }
+        match read {
+            Ok(()) => {
+                if !overdue {
+                    let slow = health::waited_too_long(sent_ns - started_ns, timeout_ns - started_ns);
+                    runtime.health.record(slow);
+                }
+                self.merge(io, call, overdue);
+                self.tell_jobs(io, call, true);
+                self.forget(call);
+            }
+            Err(error) => self.call_failed(io, call, Failure::of(error)),
+        }
+    }
+
+    /// A connection is free for the next call.
+    fn upstream_release<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId) {
+        let now_ns = io.now().mono_ns;
+        let upstream = self.upstream(conn);
+        upstream.answered = false;
+        let (epoch, index) = (upstream.epoch, upstream.partner);
+        let next = self.epochs.of(epoch).partner(index).pool.release(conn, now_ns);
+        self.serve_next(io, conn, next);
+    }
+
+    /// Closes a connection and takes it out of its pool.
+    pub(super) fn upstream_discard<I: Io>(&mut self, io: &mut I, conn: ConnId) {
+        let upstream = self.upstream(conn);
+        let (epoch, index, phase) = (upstream.epoch, upstream.partner, upstream.phase);
+        if matches!(phase, Phase::Free | Phase::Closing) {
+            return;
+        }
+        upstream.call = None;
+        self.upstream_close(io, conn);
+        let now_ns = io.now().mono_ns;
+        let pool = &mut self.epochs.of(epoch).partner(index).pool;
+        pool.discard(conn);
+        while self.epochs.of(epoch).partner(index).pool.wants_open(now_ns) {
+            self.upstream_open(io, epoch, index);
+        }
+    }
+
+    /// Closes a connection that its pool doesn't count any more.
+    pub(super) fn upstream_close<I: Io>(&mut self, io: &mut I, conn: ConnId) {
+        self.timers.cancel(self.plan.timer_of_upstream(conn.slot - self.plan.clients_max as u32));
+        self.upstream(conn).phase = Phase::Closing;
+        io.close(conn, true);
+    }
+}
+
+impl Failure {
+    fn of(error: AnswerError) -> Failure {
+        match error {
+            AnswerError::Status => Failure::Status,
+            AnswerError::TooLarge => Failure::Size,
+            _ => Failure::Body,
+        }
+    }
+}

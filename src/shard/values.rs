@@ -1,0 +1,161 @@
+//! What macros stand for, for one visitor in one call.
+
+use std::net::IpAddr;
+
+use super::prepare::Prepared;
+use crate::clock::Now;
+use crate::identity::Uuid;
+use crate::ids::DataSourceId;
+use crate::profile::Profile;
+use crate::template::{MacroValues, Sink};
+
+/// Everything that a template may name.
+pub(super) struct Values<'a> {
+    pub prepared: &'a Prepared<'a>,
+    pub profile: &'a Profile,
+    pub uuid: Uuid,
+    pub address: IpAddr,
+    pub secure: bool,
+    pub now: Now,
+    pub random: u64,
+    /// What is left of a partner call's time.
+    pub timeout_ms: u64,
+}
+
+impl Values<'_> {
+    pub(super) fn with_timeout_ms(&self, timeout_ms: u64) -> Values<'_> {
+        Values { timeout_ms, ..*self }
+    }
+}
+
+impl MacroValues for Values<'_> {
+    fn visitor_id(&self, sink: &mut Sink<'_, '_>) {
+        sink.push(&self.uuid.digits());
+    }
+
+    fn ecid(&self, sink: &mut Sink<'_, '_>) {
+        // A phone's own id is known to its partners as the phone sent it.
+        match self.prepared.call.mid {
+            Some(mid) => sink.push(mid),
+            None => sink.push(&self.prepared.ecid_key.ecid(self.uuid).digits()),
+        }
+    }
+
+    fn declared_id(&self, data_source: DataSourceId, sink: &mut Sink<'_, '_>) {
+        if let Some(id) = self.profile.id_of(data_source) {
+            sink.push(id.text);
+        }
+    }
+
+    fn ip(&self, sink: &mut Sink<'_, '_>) {
+        let mut text = [0; 48];
+        sink.push(write_address(self.address, &mut text));
+    }
+
+    fn user_agent(&self, sink: &mut Sink<'_, '_>) {
+        self.signal(b"h_user-agent", sink);
+    }
+
+    fn referer(&self, sink: &mut Sink<'_, '_>) {
+        self.signal(b"h_referer", sink);
+    }
+
+    fn page(&self, sink: &mut Sink<'_, '_>) {
+        // The page that calls is the call's referrer; a script may name it itself.
+        self.signal(b"h_referer", sink);
+    }
+
+    fn region(&self, sink: &mut Sink<'_, '_>) {
+        sink.push_decimal(self.prepared.rules.server.region.into());
+    }
+
+    fn random(&self, sink: &mut Sink<'_, '_>) {
+        sink.push_decimal(self.random);
+    }
+
+    fn timestamp(&self, sink: &mut Sink<'_, '_>) {
+        sink.push_decimal(self.now.wall_ms / 1000);
+    }
+
+    fn timeout_ms(&self, sink: &mut Sink<'_, '_>) {
+        sink.push_decimal(self.timeout_ms);
+    }
+
+    fn http_proto(&self, sink: &mut Sink<'_, '_>) {
+        sink.push(if self.secure { b"https" } else { b"http" });
+    }
+
+    fn gdpr(&self, sink: &mut Sink<'_, '_>) {
+        sink.push(self.prepared.call.consent.gdpr.unwrap_or(b"0"));
+    }
+
+    fn gdpr_consent(&self, sink: &mut Sink<'_, '_>) {
+        sink.push(self.prepared.call.consent.gdpr_consent.unwrap_or_default());
+    }
+
+    fn gpp(&self, sink: &mut Sink<'_, '_>) {
+        sink.push(self.prepared.call.consent.gpp.unwrap_or_default());
+    }
+
+    fn gpp_sid(&self, sink: &mut Sink<'_, '_>) {
+        sink.push(self.prepared.call.consent.gpp_sid.unwrap_or_default());
+    }
+
+    fn signal(&self, key: &[u8], sink: &mut Sink<'_, '_>) {
+        if let Some(value) = self.prepared.call.signal(key) {
+            sink.push(value);
+        }
+    }
+}
+
+/// An address as text, without the machinery of `std::fmt`. IPv6 is written with all its groups, which every reader
+/// takes (RFC 4291, section 2.2, form 1).
+fn write_address(address: IpAddr, text: &mut [u8; 48]) -> &[u8] {
+    let mut len = 0;
+    let mut put = |byte: u8| {
+        text[len] = byte;
+        len += 1;
+    };
+    match address {
+        IpAddr::V4(address) => {
+            for (i, octet) in address.octets().into_iter().enumerate() {
+                if i > 0 {
+                    put(b'.');
+                }
+                for power in [100, 10, 1] {
+                    if octet >= power || power == 1 {
+                        put(b'0' + octet / power % 10);
+                    }
+                }
+            }
+        }
+        IpAddr::V6(address) => {
+            for (i, group) in address.segments().into_iter().enumerate() {
+                if i > 0 {
+                    put(b':');
+                }
+                for shift in [12, 8, 4, 0] {
+                    if group >> shift > 0 || shift == 0 {
+                        put(b"0123456789abcdef"[usize::from(group >> shift & 15)]);
+                    }
+                }
+            }
+        }
+    }
+    &text[..len]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_back() {
+        for text in ["0.0.0.0", "127.0.0.1", "255.10.9.200", "::1", "2001:db8::ff00:42:8329", "fe80::1:0:0:1"] {
+            let address: IpAddr = text.parse().unwrap();
+            let mut room = [0; 48];
+            let written = write_address(address, &mut room);
+            assert_eq!(std::str::from_utf8(written).unwrap().parse(), Ok(address), "{text}");
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! A call at its visitor's home: ask the partners, wait if need be, evaluate, remember, answer.
+
+use smallvec::SmallVec;
+
+use super::identify::{self, ValidId};
+use super::job::{Context, Job, JobRef};
+use super::prepare::{self, Prepared};
+use super::values::Values;
+use super::{Message, Shard};
+use crate::clock::{Minute, Now};
+use crate::event::call::TraitSource;
+use crate::event::errors::{ErrorCode, ErrorSet};
+use crate::http::request;
+use crate::identity::{AuthState, Uuid};
+use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
+use crate::limits::DECLARED_IDS_MAX;
+use crate::partner::answer::AnswerKind;
+use crate::partner::calls::CallId;
+use crate::partner::{OnAbsence, Partner};
+use crate::profile::{PartnerOutcome, PartnerState, Profile};
+use crate::reactor::{Buffer, Io};
+use crate::ruleset::{Account, Ruleset};
+
+/// What a visit came to.
+pub(super) enum Visited {
+    Answer(Option<Buffer>),
+    /// Partners were asked; the job that is to be put at this place waits for them.
+    Waits(Wait),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    pub at: JobRef,
+    /// One bit for each partner.
+    pub waiting: u64,
+    pub deadline_ns: u64,
+}
+
+impl Shard {
+    /// A call of a visitor who is at home here. `can_park`: the caller can make a job of it.
+    pub(super) fn visit<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        can_park: bool,
+    ) -> Visited {
+        let mut profile = self.take_profile();
+        self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
+        let wait = self.look_up(io, context, prepared, &mut profile, can_park);
+        let visited = match wait {
+            Some(wait) => Visited::Waits(wait),
+            None => Visited::Answer(self.finish(io, context, prepared, &mut profile, 0)),
+        };
+        self.profile = Some(profile);
+        visited
+    }
+
+    /// A job for a visitor who is at home here: answered now, or parked.
+    pub(super) fn visit_job<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>) {
+        let rules = self.current_rules();
+        let context = job.context;
+        self.room = job.room.take();
+        let visited = self.with_job(&rules, &job, |shard, prepared| shard.visit(io, &context, prepared, true));
+        job.room = self.room.take();
+        match visited {
+            Visited::Answer(answer) => self.deliver(io, job, answer),
+            Visited::Waits(wait) => self.park(io, job, wait, rules.epoch),
+        }
+    }
+
+    /// A parked job goes on: all answers are there, or its time is up.
+    pub(super) fn resume<I: Io<Message = Message>>(&mut self, io: &mut I, at: JobRef) {
+        let Some(mut job) = self.jobs.take(at) else { return };
+        self.timers.cancel(self.plan.timer_of_job(at.slot));
+        self.epochs.of(job.epoch).users -= 1;
+        let rules = self.rules_of(job.epoch);
+        let (context, answered) = (job.context, job.answered);
+        self.room = job.room.take();
+        let answer = self.with_job(&rules, &job, |shard, prepared| {
+            let mut profile = shard.take_profile();
+            shard.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
+            let answer = shard.finish(io, &context, prepared, &mut profile, answered);
+            shard.profile = Some(profile);
+            answer
+        });
+        job.room = self.room.take();
+        self.deliver(io, job, answer);
+    }
+
+    /// Decodes a job's request again.
+    fn with_job<R>(
+        &mut self,
+        rules: &Ruleset,
+        job: &Job,
+        act: impl FnOnce(&mut Shard, &Prepared<'_>) -> R,
+    ) -> R {
+        let (head, body) = job.parts();
+        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let mut scratch = std::mem::take(&mut self.decode_scratch);
+        let mut buffers = std::mem::take(&mut self.call_buffers).expect("one call is decoded at a time");
+        let prepared = prepare::prepare(rules, &request, body, &mut buffers, &mut scratch)
+            .unwrap_or_else(|_| unreachable!("the edge shard found the call's account"));
+        let result = act(self, &prepared);
+        buffers.take_back(prepared.call);
+        self.call_buffers = Some(buffers);
+        self.decode_scratch = scratch;
+        result
+    }
+
+    /// Puts a job into its place to wait.
+    pub(super) fn park<I: Io>(&mut self, io: &mut I, mut job: Box<Job>, wait: Wait, epoch: u64) {
+        job.epoch = epoch;
+        job.waiting = wait.waiting;
+        job.parked_ns = io.now().mono_ns;
+        self.epochs.of(epoch).users += 1;
+        self.jobs.fill(wait.at, job);
+        self.timers.set(self.plan.timer_of_job(wait.at.slot), wait.deadline_ns);
+    }
+
+    /// Brings an answer to the job's client, here or at its edge shard.
+    fn deliver<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>, answer: Option<Buffer>) {
+        if job.context.edge == self.id {
+            self.client_answer(io, job.context.conn, answer, job.close);
+            self.recycle_job(job);
+        } else {
+            job.answer = answer;
+            let edge = job.context.edge;
+            self.send_back(io, Message::Reply(job), edge);
+        }
+    }
+
+    /// Loads a visitor's profile, as far as consent allows to keep one.
+    fn open_profile(&mut self, now: Now, uuid: Uuid, prepared: &Prepared<'_>, profile: &mut Profile) {
+        if !self.profiles.load(uuid, profile) {
+            self.metrics.totals.visitors_new.increment();
+        }
+        profile.expire(now.day(), &prepared.rules.traits);
+        profile.last_seen = now.minute();
+        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
+        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
+        for id in &ids {
+            let state = AuthState::from_number(id.authentication).unwrap_or_default();
+            profile.put_id(id.source, state, id.id);
+        }
+    }
+
+    fn look_up<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        profile: &mut Profile,
+        can_park: bool,
+    ) -> Option<Wait> {
+        if prepared.account.partners.is_empty() {
+            return None;
+        }
+        let now = io.now();
+        let at = if can_park { self.jobs.reserve() } else { None };
+        if at.is_none() {
+            self.metrics.totals.parked_refused.increment();
+        }
+        let deadline_ns = context.received_ns + prepared.account.budget_ns - prepared.account.reserve_ns;
+        let values = Values {
+            prepared,
+            profile,
+            uuid: context.visitor.uuid,
+            address: context.address,
+            secure: context.secure,
+            now,
+            random: self.generator.u64(),
+            timeout_ms: 0,
+        };
+        let waiting = self.ask_partners(io, &values, at, deadline_ns);
+        let at = at?;
+        if waiting == 0 {
+            self.jobs.release(at);
+            return None;
+        }
+        // An answer finds its visitor in the table, whatever happens to the request meanwhile.
+        self.store_profile(now, profile);
+        Some(Wait { at, waiting, deadline_ns })
+    }
+
+    /// Evaluates, remembers and answers. `answered`: the partners whose answers came while this call waited.
+    fn finish<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        profile: &mut Profile,
+        answered: u64,
+    ) -> Option<Buffer> {
+        let now = io.now();
+        let mut errors = prepared.call.errors;
+        errors.extend(context.errors);
+        errors.extend(self.realise(now, prepared, profile, answered));
+        self.place(now, prepared.rules, prepared.account_index, profile);
+        self.store_profile(now, profile);
+
+        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
+        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
+        for id in &ids {
+            let key = self.id_hash.declared(id.source, id.id);
+            self.put_id(key, context.visitor.uuid);
+        }
+        self.answer_visit(io, context, prepared, profile, errors)
+    }
+
+    /// Evaluates the account's rules over this call; leaves the traits that the call realised in `self.realised`.
+    fn realise(&mut self, now: Now, prepared: &Prepared<'_>, profile: &mut Profile, answered: u64) -> ErrorSet {
+        let (rules, account, call) = (prepared.rules, prepared.account, &prepared.call);
+        let mut errors = ErrorSet::default();
+        let mut signals = emptied(std::mem::take(&mut self.signals));
+        signals.extend_from_slice(&call.signals);
+        let unix_s = (now.wall_ms / 1000) as u32;
+        for &index in &account.partners {
+            let partner = &rules.partners[index.0 as usize];
+            let counts = |state| state == PartnerState::Fresh || answered & (1 << index.0) != 0;
+            let Some(view) = profile.partner(partner.id).filter(|view| counts(view.state(unix_s))) else { continue };
+            if !prepared.may_use(partner) {
+                continue;
+            }
+            for value in view.segments() {
+                if signals.len() == signals.capacity() {
+                    errors.insert(ErrorCode::PartlyEvaluated);
+                    break;
+                }
+                signals.push(Signal { key: &partner.signal_key, value, split: false });
+            }
+        }
+        let scratch = &mut self.epochs.of(rules.epoch).scratch(prepared.account_index).matcher;
+        let only = only_source(prepared);
+        let outcome = account.matcher.evaluate(&signals, only, scratch, &mut self.realised);
+        self.signals = emptied(signals);
+        if outcome.truncated {
+            errors.insert(ErrorCode::PartlyEvaluated);
+        }
+        self.metrics.totals.regexes_given_up.add(outcome.regexes_given_up.into());
+
+        for &id in &call.traits {
+            if !account.owns_trait(id) {
+                self.metrics.totals.traits_foreign.increment();
+            } else if let Err(at) = self.realised.binary_search(&id) {
+                self.realised.insert(at, id);
+            }
+        }
+        for i in 0..self.realised.len() {
+            self.realise_one(now, rules, self.realised[i], profile);
+        }
+        // What partners caused was counted when their answers came; this call shows it as well.
+        for &index in account.partners.iter().filter(|index| answered & (1 << index.0) != 0) {
+            let partner = &rules.partners[index.0 as usize];
+            for text in profile.partner(partner.id).into_iter().flat_map(|view| view.segments()) {
+                if let Some(id) = partner.trait_of(text)
+                    && let Err(at) = self.realised.binary_search(&id)
+                {
+                    self.realised.insert(at, id);
+                }
+            }
+        }
+        errors
+    }
+
+    fn realise_one(&mut self, now: Now, rules: &Ruleset, id: TraitId, profile: &mut Profile) {
+        let totals = &self.metrics.totals;
+        let realised = profile.realise(id, rules.traits.keeping(id), now.day(), now.minute());
+        totals.traits_realised.increment();
+        totals.counts_saturated.add(realised.saturated.into());
+        totals.entries_dropped.add(realised.dropped_entry.into());
+    }
+
+    /// Finds the account's segments that the visitor is in now.
+    fn place(&mut self, now: Now, rules: &Ruleset, index: AccountIndex, profile: &mut Profile) {
+        let account = &rules.accounts[index.0 as usize];
+        let scratch = &mut self.epochs.of(rules.epoch).scratch(index).program;
+        let changes_at = account.program.evaluate(profile.history(), now, scratch, &mut self.segments);
+        self.entered.clear();
+        self.left.clear();
+        let is_own = |segment| account.owns_segment(segment);
+        profile.set_segments_of_account(is_own, &self.segments, &mut self.entered, &mut self.left);
+        self.metrics.totals.segments_entered.add(self.entered.len() as u64);
+        self.metrics.totals.segments_left.add(self.left.len() as u64);
+        // What other accounts' segments wait for is not known here; the earliest time stands.
+        let others_at = if rules.accounts.len() > 1 { profile.next_change } else { Minute::MAX };
+        profile.next_change = changes_at.min(others_at).min(profile.next_expiry());
+    }
+
+    pub(super) fn store_profile(&mut self, now: Now, profile: &mut Profile) {
+        profile.fold(now.day(), &self.epochs.current.rules.traits);
+        let stored = self.profiles.store(profile, now.minute());
+        self.metrics.totals.profiles_evicted.add(stored.evicted.into());
+        self.metrics.totals.profiles_expired.add(stored.expired.into());
+    }
+
+    pub(super) fn take_profile(&mut self) -> Box<Profile> {
+        self.profile.take().expect("one profile is worked on at a time")
+    }
+
+    /// Brings a partner's answer, which was just read, into its visitor's profile.
+    pub(super) fn merge<I: Io<Message = Message>>(&mut self, io: &mut I, call: CallId, late: bool) {
+        let now = io.now();
+        let (uuid, index) = self.calls.key(call).expect("a call has a key");
+        let rules = self.rules_of(self.calls.value(call).expect("a call has a value").epoch);
+        let partner = &rules.partners[index.0 as usize];
+        self.count_answer(index, late);
+        if partner.shadow {
+            return;
+        }
+        let mut profile = self.take_profile();
+        if self.profiles.load(uuid, &mut profile) {
+            profile.expire(now.day(), &rules.traits);
+            self.merge_into(now, &rules, partner, &mut profile);
+            self.place(now, &rules, partner.account, &mut profile);
+            self.store_profile(now, &mut profile);
+        } else {
+            self.partner_totals(index).late_dropped.increment();
+        }
+        self.profile = Some(profile);
+    }
+
+    fn merge_into(&mut self, now: Now, rules: &Ruleset, partner: &Partner, profile: &mut Profile) {
+        let answer = std::mem::take(&mut self.partner_answer).expect("one answer is read at a time");
+        self.realised.clear();
+        for trait_id in answer.segments().filter_map(|segment| partner.trait_of(segment.text)) {
+            if let Err(at) = self.realised.binary_search(&trait_id) {
+                self.realised.insert(at, trait_id);
+            }
+        }
+        if partner.on_absence == OnAbsence::Drop {
+            self.absent.clear();
+            let before = profile.partner(partner.id);
+            let traits = before.into_iter().flat_map(|view| view.segments()).filter_map(|text| partner.trait_of(text));
+            self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()));
+            self.absent.iter().for_each(|id| profile.drop_trait(*id));
+        }
+        for i in 0..self.realised.len() {
+            self.realise_one(now, rules, self.realised[i], profile);
+        }
+        let unix_s = (now.wall_ms / 1000) as u32;
+        let fresh_until_s = unix_s.saturating_add(answer.fresh_s(partner.ttl_s, partner.negative_ttl_s));
+        let outcome = match answer.kind {
+            AnswerKind::Known => PartnerOutcome::Segments,
+            AnswerKind::NothingKnown => PartnerOutcome::Nothing,
+        };
+        let texts = answer.segments().map(|segment| segment.text);
+        let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
+        self.partner_totals(partner.index).segments_dropped.add(dropped as u64);
+        if let Some(id) = answer.partner_id()
+            && profile.put_id(partner.data_source, AuthState::Unknown, id)
+        {
+            let key = self.id_hash.declared(partner.data_source, id);
+            self.put_id(key, profile.uuid);
+        }
+        self.partner_answer = Some(answer);
+    }
+
+    fn count_answer(&mut self, index: PartnerIndex, late: bool) {
+        let answer = self.partner_answer.as_ref().expect("it was just read");
+        let totals = &self.metrics.partners[index.0 as usize].totals;
+        match answer.kind {
+            AnswerKind::Known => totals.hits.increment(),
+            AnswerKind::NothingKnown => totals.empties.increment(),
+        }
+        totals.late.add(late.into());
+        let dropped = answer.dropped;
+        totals.segments_dropped.add(u64::from(dropped.segments) + u64::from(dropped.signals) + u64::from(dropped.ids));
+    }
+
+    /// Looks after visitors whose segments can have changed without a call: the sweeper found them.
+    pub(super) fn sweep(&mut self, now: Now) {
+        let mut due = std::mem::take(&mut self.due);
+        let removed = self.profiles.sweep(self.plan.sweep_buckets_per_upkeep, now.minute(), &mut due);
+        self.metrics.totals.profiles_expired.add(removed.into());
+        let rules = self.current_rules();
+        let mut profile = self.take_profile();
+        for uuid in due.drain(..) {
+            if self.profiles.load(uuid, &mut profile) {
+                profile.expire(now.day(), &rules.traits);
+                profile.next_change = Minute::MAX;
+                for index in 0..rules.accounts.len() {
+                    self.place(now, &rules, AccountIndex(index as u16), &mut profile);
+                }
+                self.store_profile(now, &mut profile);
+            }
+        }
+        self.profile = Some(profile);
+        self.due = due;
+    }
+}
+
+/// The data source to which the call restricts its traits. One that can't be read, or that nobody owns, matches none.
+fn only_source(prepared: &Prepared<'_>) -> Option<DataSourceId> {
+    const NONE: DataSourceId = DataSourceId(u32::MAX);
+    prepared.call.trait_source.map(|source| match source {
+        TraitSource::Id(id) => id,
+        TraitSource::IntegrationCode(code) => {
+            prepared.rules.integration_code(prepared.account_index, code).unwrap_or(NONE)
+        }
+        TraitSource::Unreadable => NONE,
+    })
+}
+
+/// The same memory for signals of another lifetime: collecting a `Vec`'s own iterator reuses its allocation.
+fn emptied<'a>(mut signals: Vec<Signal<'_>>) -> Vec<Signal<'a>> {
+    signals.clear();
+    signals.into_iter().map(|_| unreachable!("the list was cleared")).collect()
+}
