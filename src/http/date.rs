@@ -1,5 +1,6 @@
 //! Dates as HTTP writes and reads them: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7, IMF-fixdate).
-//! The civil calendar is Howard Hinnant's `days_from_civil` and its inverse: years that begin in March put the leap day last.
+//! The civil calendar is Howard Hinnant's `days_from_civil` and its inverse: in years that begin in March the leap day
+//! comes last.
 
 /// Bytes of every IMF-fixdate.
 pub const DATE_BYTES: usize = 29;

@@ -1,5 +1,5 @@
-//! What a peer can do wrong at the level of HTTP. A connection with a fault is answered (if it is a client's) and closed:
-//! after it nobody can tell where the next message would begin.
+//! What a peer can do wrong at the level of HTTP. A connection with a fault is answered (if it is a client's) and
+//! closed: after it nobody can tell where the next message would begin.
 
 /// One reason for each rule, so that metrics can tell a broken client from an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

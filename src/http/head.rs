@@ -1,7 +1,7 @@
 //! The head of a message: start line and header lines.
 //!
 //! A head that arrived whole is split by `httparse` in one pass. What `httparse` tolerates beyond RFC 9112 is only a
-//! bare LF, which shows as an unequal count of CR and LF. Any other outcome (incomplete, or wrong) goes through the line
+//! bare LF, which shows as fewer CRs than lines. Any other outcome (incomplete, or wrong) goes through the line
 //! scanner, which resumes where it stood and names the fault of the earliest bad line.
 
 use httparse::{EMPTY_HEADER, Header, Status};
@@ -95,8 +95,9 @@ fn read_whole<'a, T>(
     let Ok(Status::Complete((block_len, filled))) = httparse::parse_headers(rest, headers) else { return None };
     let header_count = filled.len();
     let block = &rest[..block_len];
-    let strict = memchr_iter(b'\n', block).count() == memchr_iter(b'\r', block).count();
-    if !strict || block_len > limits.headers_bytes_max {
+    // `httparse` ends each header line and the empty one at an LF; it refuses a CR anywhere else.
+    let is_strict = memchr_iter(b'\r', block).count() == header_count + 1;
+    if !is_strict || block_len > limits.headers_bytes_max {
         return None;
     }
     Some(Head { start, header_count, block, len: line_end + 1 + block_len })

@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn only_crlf_ends_a_line() {
         assert_eq!(run(b"a\r\n\r\n", 9, 9), (vec![0..1, 3..3], None));
-        assert_eq!(run(b"a\r\nb\n", 9, 9), (vec![0..1], Some(HttpFault::LineEnding)));
+        assert_eq!(run(b"a\r\nb\r\nc\n", 9, 9), (vec![0..1, 3..4], Some(HttpFault::LineEnding)));
         assert_eq!(run(b"a\rb", 9, 9), (vec![], Some(HttpFault::LineEnding)));
         assert_eq!(run(b"abcdef\r\n", 7, 9), (vec![], Some(HttpFault::HeadSize)));
     }

@@ -1,7 +1,7 @@
 //! Requests from clients: one call judges what has arrived and hands out the request once it is complete.
 //!
-//! The caller keeps the bytes and a [`Progress`]. As long as the answer is [`Parsed::Incomplete`] it calls again with the
-//! same bytes and more; no byte is searched twice for its line's end, so a client that drips pays linear cost.
+//! The caller keeps the bytes and a [`Progress`]. As long as the answer is [`Parsed::Incomplete`] it calls again with
+//! the same bytes and more; no byte is searched twice for its line's end, so a client that drips costs linear time.
 
 use httparse::EMPTY_HEADER;
 

@@ -74,13 +74,14 @@ const METHODS_OTHER: [&[u8]; 34] = [
 ];
 
 impl<'a> RequestLine<'a> {
-    /// Judges a request line without its CRLF. Form is checked before meaning: what is malformed is 400 whatever it asks.
+    /// Judges a request line without its CRLF. Form is checked before meaning: what is malformed is 400 whatever it
+    /// asks.
     pub(super) fn parse(line: &'a [u8]) -> Result<RequestLine<'a>, HttpFault> {
         let method_end = memchr(b' ', line).ok_or(HttpFault::RequestLine)?;
         let (method, rest) = (&line[..method_end], &line[method_end + 1..]);
         let target_end = memchr(b' ', rest).ok_or(HttpFault::RequestLine)?;
         let (target, version) = (&rest[..target_end], &rest[target_end + 1..]);
-        if !is_token(method) || target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+        if !is_token(method) || target.is_empty() || !is_graphic(target) {
             return Err(HttpFault::RequestLine);
         }
         let &[b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] = version else {
@@ -98,6 +99,11 @@ impl<'a> RequestLine<'a> {
         let (authority, path, query) = split_target(method, target)?;
         Ok(RequestLine { method, version, authority, path, query })
     }
+}
+
+/// Looks at every byte whatever it finds: without an early exit the compiler checks 16 or more at once.
+fn is_graphic(text: &[u8]) -> bool {
+    text.iter().fold(true, |graphic, byte| graphic & byte.is_ascii_graphic())
 }
 
 fn method_of(name: &[u8]) -> Result<Method, HttpFault> {

@@ -1,5 +1,6 @@
-//! Answers from partners: one [`ResponseParser`] for each request sent, as strict as the parser for clients. A partner is
-//! configured, not trusted: what it sends is bounded, and a connection is reused only when the answer's end was certain.
+//! Answers from partners: one [`ResponseParser`] for each request sent, as strict as the parser for clients. A partner
+//! is configured, not trusted: what it sends is bounded, and a connection is reused only when the answer's end was
+//! certain.
 //!
 //! The caller keeps the bytes and calls [`ResponseParser::advance`] whenever more have come, always with all of them.
 //! Positions are handed out as ranges, not slices, because the JSON parser that follows writes into the body.
