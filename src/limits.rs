@@ -12,8 +12,17 @@ pub const HEADERS_BYTES_MAX: usize = 24 * 1024;
 pub const HEADERS_MAX: usize = 64;
 /// Body of a POST, decoded from chunks, in bytes: longer is 413.
 pub const BODY_BYTES_MAX: usize = 32_768;
+/// Request line, in bytes: a target and at most this much around it.
+pub const REQUEST_LINE_BYTES_MAX: usize = TARGET_BYTES_MAX + 64;
 /// Request line and headers in all.
-pub const HEAD_BYTES_MAX: usize = TARGET_BYTES_MAX + 64 + HEADERS_BYTES_MAX;
+pub const HEAD_BYTES_MAX: usize = REQUEST_LINE_BYTES_MAX + HEADERS_BYTES_MAX;
+/// Empty lines skipped ahead of a request line; old clients send one or two after a form body.
+pub const EMPTY_LINES_MAX: u8 = 4;
+/// A chunk's size line with its extensions, in bytes.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Everything of a chunked body that is not the body: size lines, line ends, trailers, in bytes. It keeps the raw form
+/// of the largest body within one large buffer.
+pub const CHUNK_FRAMING_BYTES_MAX: usize = 16 * 1024;
 
 /// Signals a call may carry; the rest is left out with error 10.
 pub const SIGNALS_MAX: usize = 512;
@@ -75,7 +84,10 @@ pub const DECLARED_IDS_PER_SOURCE_MAX: usize = 10;
 
 pub const PARTNERS_MAX: usize = 64;
 pub const PARTNER_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Status line and headers of an answer, those of interim (1xx) answers before it included.
 pub const PARTNER_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The status line alone, in bytes.
+pub const PARTNER_STATUS_LINE_BYTES_MAX: usize = 1_024;
 pub const PARTNER_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const PARTNER_SEGMENTS_MAX: usize = 1_000;
 pub const PARTNER_SEGMENT_BYTES_MAX: usize = 512;
@@ -95,6 +107,7 @@ pub const BUFFER_LARGE_BYTES: usize = 96 * 1024;
 /// Headers of our own answers, cookies and Location included.
 pub const ANSWER_HEAD_BYTES_MAX: usize = 16 * 1024;
 
-const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX <= BUFFER_LARGE_BYTES);
+const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX + CHUNK_FRAMING_BYTES_MAX <= BUFFER_LARGE_BYTES);
 const _: () = assert!(ANSWER_HEAD_BYTES_MAX + ANSWER_BYTES_MAX <= BUFFER_LARGE_BYTES);
-const _: () = assert!(PARTNER_HEAD_BYTES_MAX + PARTNER_BODY_BYTES_MAX <= BUFFER_LARGE_BYTES);
+const _: () = assert!(PARTNER_HEAD_BYTES_MAX + PARTNER_BODY_BYTES_MAX + CHUNK_FRAMING_BYTES_MAX <= BUFFER_LARGE_BYTES);
+const _: () = assert!(PARTNER_STATUS_LINE_BYTES_MAX < PARTNER_HEAD_BYTES_MAX);

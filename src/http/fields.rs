@@ -1,0 +1,173 @@
+//! The header fields that some part of the server wants, picked out of a head in one pass.
+
+use httparse::Header;
+
+/// Values of a request's headers, without the spaces around them. Of a field that should stand alone the first line
+/// counts, except where noted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields<'a> {
+    pub accept_language: Option<&'a [u8]>,
+    pub access_control_request_headers: Option<&'a [u8]>,
+    pub access_control_request_method: Option<&'a [u8]>,
+    pub authorization: Option<&'a [u8]>,
+    pub connection: Option<&'a [u8]>,
+    pub content_type: Option<&'a [u8]>,
+    pub cookie: Lines<'a>,
+    pub date: Option<&'a [u8]>,
+    pub dnt: Option<&'a [u8]>,
+    pub origin: Option<&'a [u8]>,
+    pub referer: Option<&'a [u8]>,
+    pub sec_fetch_dest: Option<&'a [u8]>,
+    pub sec_fetch_mode: Option<&'a [u8]>,
+    pub sec_fetch_site: Option<&'a [u8]>,
+    pub sec_fetch_user: Option<&'a [u8]>,
+    pub sec_gpc: Option<&'a [u8]>,
+    pub user_agent: Option<&'a [u8]>,
+    pub x_forwarded_for: Lines<'a>,
+    /// The last line: a proxy appends, so what stands before it came from outside.
+    pub x_forwarded_proto: Option<&'a [u8]>,
+}
+
+/// All lines of one field, which may be repeated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lines<'a> {
+    name: &'static str,
+    first: Option<&'a [u8]>,
+    /// The header lines to search for the others; empty when there are none.
+    block: &'a [u8],
+}
+
+/// What frames a message and decides over its connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Framing<'a> {
+    pub(super) host: Field<'a>,
+    pub(super) content_length: Field<'a>,
+    pub(super) transfer_encoding: Field<'a>,
+    pub(super) expect: Field<'a>,
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+}
+
+/// A field of which it matters how often it occurs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Field<'a> {
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) repeated: bool,
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn add(&mut self, value: &'a [u8]) {
+        self.repeated |= self.value.is_some();
+        self.value = self.value.or(Some(value));
+    }
+}
+
+impl<'a> Framing<'a> {
+    /// Notes `header` if it is one that frames requests and answers alike.
+    pub(super) fn note(&mut self, header: &Header<'a>) -> bool {
+        let name = header.name;
+        match name.len() {
+            10 if name.eq_ignore_ascii_case("connection") => {
+                for token in header.value.split(|&byte| byte == b',') {
+                    let token = token.trim_ascii();
+                    self.close |= token.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => self.content_length.add(header.value),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.transfer_encoding.add(header.value),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Sorts a request's headers. Names are told apart by length first: most headers are compared with one name or none.
+pub(super) fn pick<'a>(headers: &[Header<'a>], block: &'a [u8]) -> (Fields<'a>, Framing<'a>) {
+    let mut fields = Fields::default();
+    let mut framing = Framing::default();
+    for header in headers {
+        let value = header.value;
+        if framing.note(header) {
+            if header.name.len() == 10 {
+                fields.connection = fields.connection.or(Some(value));
+            }
+            continue;
+        }
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        let slot = match header.name.len() {
+            3 if is("dnt") => &mut fields.dnt,
+            4 if is("host") => {
+                framing.host.add(value);
+                continue;
+            }
+            4 if is("date") => &mut fields.date,
+            6 if is("cookie") => {
+                fields.cookie.add("cookie", value, block);
+                continue;
+            }
+            6 if is("origin") => &mut fields.origin,
+            6 if is("expect") => {
+                framing.expect.add(value);
+                continue;
+            }
+            7 if is("referer") => &mut fields.referer,
+            7 if is("sec-gpc") => &mut fields.sec_gpc,
+            10 if is("user-agent") => &mut fields.user_agent,
+            12 if is("content-type") => &mut fields.content_type,
+            13 if is("authorization") => &mut fields.authorization,
+            14 if is("sec-fetch-dest") => &mut fields.sec_fetch_dest,
+            14 if is("sec-fetch-mode") => &mut fields.sec_fetch_mode,
+            14 if is("sec-fetch-site") => &mut fields.sec_fetch_site,
+            14 if is("sec-fetch-user") => &mut fields.sec_fetch_user,
+            15 if is("accept-language") => &mut fields.accept_language,
+            15 if is("x-forwarded-for") => {
+                fields.x_forwarded_for.add("x-forwarded-for", value, block);
+                continue;
+            }
+            17 if is("x-forwarded-proto") => {
+                fields.x_forwarded_proto = Some(value);
+                continue;
+            }
+            29 if is("access-control-request-method") => &mut fields.access_control_request_method,
+            30 if is("access-control-request-headers") => &mut fields.access_control_request_headers,
+            _ => continue,
+        };
+        *slot = slot.or(Some(value));
+    }
+    (fields, framing)
+}
+
+impl<'a> Lines<'a> {
+    fn add(&mut self, name: &'static str, value: &'a [u8], block: &'a [u8]) {
+        self.name = name;
+        if self.first.is_some() {
+            self.block = block;
+        } else {
+            self.first = Some(value);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The first line, which nearly always is the only one.
+    pub fn first(&self) -> Option<&'a [u8]> {
+        self.first
+    }
+
+    /// All lines in their order. Searches the head again, but only if the field was repeated.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let Lines { name, first, block } = *self;
+        let only = if block.is_empty() { first } else { None };
+        only.into_iter().chain(block.split(|&byte| byte == b'\n').filter_map(move |line| value_of(line, name)))
+    }
+}
+
+/// The value of a header line that is known to be well-formed, if it is the field `name`.
+fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (found, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    found.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+}
