@@ -1,1 +1,18 @@
-//! event
+//! What a call says and what is said back: endpoints, host names, cookies, query and form decoding, ID syncs, and the
+//! bytes of every answer. Pure functions over borrowed slices: nothing here knows sockets, clocks or configuration,
+//! and nothing allocates once the buffers are made.
+#![forbid(unsafe_code)]
+
+//answer
+pub mod call;
+//cookie
+pub mod declared;
+//endpoint
+pub mod errors;
+pub mod form;
+//host
+//ibs
+//redirect
+
+pub use call::{Call, CallBuffers, Request};
+pub use errors::{ErrorCode, ErrorSet};
