@@ -3,16 +3,15 @@
 //! and nothing allocates once the buffers are made.
 #![forbid(unsafe_code)]
 
-//answer
 pub mod call;
-//cookie
+pub mod cookie;
 pub mod declared;
-//endpoint
+pub mod endpoint;
 pub mod errors;
 pub mod form;
-//host
-//ibs
-//redirect
+pub mod host;
+pub mod ibs;
+pub mod redirect;
 
 pub use call::{Call, CallBuffers, Request};
 pub use errors::{ErrorCode, ErrorSet};
