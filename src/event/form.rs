@@ -108,7 +108,9 @@ const HEX_DIGITS: [u8; 256] = {
 mod tests {
     use super::*;
 
-    fn decoded(text: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, BadEscape> {
+    type Decoded = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn decoded(text: &[u8]) -> Result<Decoded, BadEscape> {
         let mut bytes = vec![0; text.len()];
         let mut scratch = Scratch::new(&mut bytes);
         pairs(text).map(|(key, value)| Ok((scratch.decode(key)?.to_vec(), scratch.decode(value)?.to_vec()))).collect()

@@ -3,6 +3,7 @@
 //! and nothing allocates once the buffers are made.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod call;
 pub mod cookie;
 pub mod declared;
