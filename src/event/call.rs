@@ -6,6 +6,8 @@
 
 use memchr::memchr_iter;
 
+use super::attribute::Attribute;
+use super::body::body_is_form_text;
 use super::declared::{DeclaredId, Scope};
 use super::errors::{ErrorCode, ErrorSet};
 use super::form::{Scratch, pairs};
@@ -427,93 +429,7 @@ impl<'a> Reader<'a> {
 const HEADER_KEYS: [&[u8]; crate::limits::HEADER_SIGNALS_MAX] =
     [b"h_host", b"h_user-agent", b"h_accept-language", b"h_referer", b"h_referrer", b"h_date"];
 
-/// The keys that the server itself knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Attribute {
-    AnswerForm,
-    Callback,
-    JsonVersion,
-    Destinations,
-    Segments,
-    Uuid,
-    Mid,
-    Organisation,
-    TraitSource,
-    TraitSourceCode,
-    Container,
-    Platform,
-    Caller,
-    LoadData,
-    Blob,
-    Verify,
-    Coppa,
-    MediaEvent,
-    Redirect,
-    Gdpr,
-    GdprConsent,
-    Gpp,
-    GppSections,
-    DeviceConsent,
-    DeviceSource,
-    // From here on every value counts.
-    Region,
-    DeclaredBySource,
-    DeclaredByCode,
-    DeclaredByNamespace,
-    OldSource,
-    OldId,
-    Traits,
-    Ignored,
-}
-
 const _: () = assert!(HEADER_KEYS.len() + (Attribute::Region as usize) < 64, "Reader::carried has one bit for each");
-
-impl Attribute {
-    fn of(key: &[u8]) -> Option<Self> {
-        Some(match key {
-            b"d_rtbd" => Self::AnswerForm,
-            b"d_cb" => Self::Callback,
-            b"d_jsonv" => Self::JsonVersion,
-            b"d_dst" => Self::Destinations,
-            b"d_cts" => Self::Segments,
-            b"d_uuid" => Self::Uuid,
-            b"d_mid" => Self::Mid,
-            b"d_orgid" => Self::Organisation,
-            b"d_cid" => Self::DeclaredBySource,
-            b"d_cid_ic" => Self::DeclaredByCode,
-            b"d_cid_ns" => Self::DeclaredByNamespace,
-            b"d_dpid" | b"dpid" => Self::OldSource,
-            b"d_dpuuid" | b"dpuuid" => Self::OldId,
-            b"d_sid" | b"d_px" => Self::Traits,
-            b"d_tdpid" => Self::TraitSource,
-            b"d_tdpid_ic" => Self::TraitSourceCode,
-            b"d_nsid" => Self::Container,
-            b"d_ptfm" => Self::Platform,
-            b"d_caller" => Self::Caller,
-            b"d_ld" => Self::LoadData,
-            b"d_blob" => Self::Blob,
-            b"d_region" | b"dcs_region" => Self::Region,
-            b"d_verify" => Self::Verify,
-            b"d_coppa" => Self::Coppa,
-            b"d_event" => Self::MediaEvent,
-            b"d_rd" => Self::Redirect,
-            b"gdpr" => Self::Gdpr,
-            b"gdpr_consent" => Self::GdprConsent,
-            b"gpp" => Self::Gpp,
-            b"gpp_sid" => Self::GppSections,
-            b"device_consent" => Self::DeviceConsent,
-            b"d_consent_ic" => Self::DeviceSource,
-            b"d_stuff" | b"callback" | b"_" | b"_ts" | b"ts" | b"d_visid_ver" | b"d_fieldgroup" | b"d_ver"
-            | b"d_cf" | b"d_dil_ver" => Self::Ignored,
-            _ => return None,
-        })
-    }
-
-    fn is_single(self) -> bool {
-        (self as u8) < Self::Region as u8
-    }
-}
 
 fn callback_is_callable(name: &[u8]) -> bool {
     (1..=CALLBACK_BYTES_MAX).contains(&name.len())
@@ -536,34 +452,6 @@ fn number(text: &[u8]) -> Option<u32> {
         return None;
     }
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Whether a body holds form text. Clients label it in three ways; a JSON document isn't form text however labelled,
-/// and neither is what comes under any other label.
-fn body_is_form_text(content_type: Option<&[u8]>, body: &[u8]) -> bool {
-    let body = body.trim_ascii();
-    if body.is_empty() {
-        return true;
-    }
-    let label = content_type.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    const LABELS: [&[u8]; 4] = [b"", b"application/x-www-form-urlencoded", b"text/plain", b"application/json"];
-    let labelled_json = label.eq_ignore_ascii_case(b"application/json");
-    LABELS.iter().any(|known| label.eq_ignore_ascii_case(known)) && !is_json(body, labelled_json)
-}
-
-/// Objects and arrays show by their brackets. Under the label of JSON a lone string, number or word is JSON as well.
-fn is_json(body: &[u8], labelled_json: bool) -> bool {
-    let inside = || body[1..body.len() - 1].trim_ascii_start().first().copied();
-    match (body, body.last()) {
-        ([b'{', _, ..], Some(b'}')) => matches!(inside(), None | Some(b'"')),
-        ([b'[', _, ..], Some(b']')) => {
-            matches!(inside(), None | Some(b'"' | b'{' | b'[' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n'))
-        }
-        ([b'"', _, ..], Some(b'"')) => labelled_json,
-        (b"true" | b"false" | b"null", _) => labelled_json,
-        ([b'-' | b'0'..=b'9', ..], _) => labelled_json && body.iter().all(|byte| b"+-.eE0123456789".contains(byte)),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -638,31 +526,6 @@ mod tests {
             assert_eq!(call.signal(b"h_date"), host);
             assert!(call.errors.is_empty());
         });
-    }
-
-    #[test]
-    fn json_bodies_are_told_from_form_text() {
-        let json = Some(&b"application/json; charset=utf-8"[..]);
-        let form = Some(&b"application/x-www-form-urlencoded"[..]);
-        for (content_type, body, is_form) in [
-            (json, "a=1&b=2", true),
-            (json, "{\"a\":1}", false),
-            (json, " [1,2] \n", false),
-            (json, "{}", false),
-            (json, "null", false),
-            (json, "-1.5e3", false),
-            (json, "\"text\"", false),
-            (json, "", true),
-            (form, "{\"a\":1}", false),
-            (form, "null", true),
-            (form, "[x]=[y]", true),
-            (form, "{", true),
-            (None, "a=1", true),
-            (Some(b"TEXT/PLAIN;charset=UTF-8"), "a=1", true),
-            (Some(b"multipart/form-data; boundary=x"), "--x", false),
-        ] {
-            assert_eq!(body_is_form_text(content_type, body.as_bytes()), is_form, "{content_type:?} {body}");
-        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod attribute;
+mod body;
 pub mod call;
 pub mod cookie;
 pub mod declared;
@@ -13,6 +15,9 @@ pub mod form;
 pub mod host;
 pub mod ibs;
 pub mod redirect;
+
+#[cfg(test)]
+mod cases;
 
 pub use call::{Call, CallBuffers, Request};
 pub use errors::{ErrorCode, ErrorSet};

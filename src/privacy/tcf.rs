@@ -296,11 +296,40 @@ pub(super) mod tests {
         assert_eq!(restricted(8), [false, true]);
     }
 
-    /// The example that the specification's own text uses.
+    /// Strings that the framework's own library encoded.
     #[test]
-    fn reads_a_published_string() {
-        let consent = TcfConsent::parse(b"COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA.IFoEUQQgAIQwgIwQABAEAAAAOIAACAIAAAAQAIAgEAACEAAAAAgAQBAAAAAAAGBAAgAAAAAAAFAAECAAAgAAQARAEQAAAAAJAAIAAgAAAYQEAAAQmAgBC3ZAYzUw").unwrap();
-        assert_eq!((0..=24).filter(|&purpose| consent.allows_purpose(purpose)).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!((0..=100).filter(|&vendor| consent.allows_vendor(vendor)).collect::<Vec<_>>(), [2, 6, 8]);
+    fn agrees_with_the_reference_encoder() {
+        let cases = include_str!("../../tests/cases/privacy/tcf.txt");
+        let mut checked = 0;
+        for case in cases.lines().filter(|line| !line.starts_with('#')) {
+            let fields: Vec<_> = case.split(' ').collect();
+            let &[name, text, purposes, vendors, restrictions] = fields.as_slice() else { panic!("{case}") };
+            let consent = TcfConsent::parse(text.as_bytes()).unwrap_or_else(|| panic!("{name} is refused"));
+            let (purposes, vendors) = (numbers(purposes), numbers(vendors));
+            for purpose in 0..=24 {
+                assert_eq!(consent.allows_purpose(purpose), purposes.contains(&purpose.into()), "{name} {purpose}");
+            }
+            for vendor in 0..2_000 {
+                assert_eq!(consent.allows_vendor(vendor), vendors.contains(&vendor), "{name} {vendor}");
+            }
+            for (vendor, purpose) in (0..20).flat_map(|vendor| [1, 2, 10].map(|purpose| (vendor, purpose))) {
+                let restricted = [0, 2].map(|kind| format!("{purpose}:{kind}:{vendor}"));
+                let expected = restrictions.split(',').any(|one| restricted.iter().any(|text| text == one));
+                assert_eq!(consent.publisher_restricts(vendor, purpose), expected, "{name} {purpose} {vendor}");
+            }
+            checked += 1;
+        }
+        assert_eq!(checked, 7);
+    }
+
+    /// `1,3-5` in full.
+    fn numbers(text: &str) -> Vec<u16> {
+        let parts = text.split(',').filter(|&part| part != "-");
+        parts
+            .flat_map(|part| {
+                let (first, last) = part.split_once('-').unwrap_or((part, part));
+                first.parse::<u16>().unwrap()..=last.parse().unwrap()
+            })
+            .collect()
     }
 }
