@@ -173,6 +173,7 @@ impl CallBuffers {
     /// The lists leave with the call; give it back with [`CallBuffers::take_back`] before the next decode, which
     /// would otherwise have to allocate new ones.
     pub fn decode<'a>(&mut self, request: &Request<'a>, scratch: &'a mut [u8]) -> Call<'a> {
+        assert!(scratch.len() >= request.query.len() + request.body.len(), "scratch is sized for the largest call");
         let call = Call {
             signals: emptied(std::mem::take(&mut self.signals)),
             declared_ids: emptied(std::mem::take(&mut self.declared_ids)),

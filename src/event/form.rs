@@ -70,6 +70,7 @@ impl<'a> Scratch<'a> {
 
 /// Decodes `piece`, whose first `plain` bytes hold nothing to decode, to the front of `target`, and returns the length.
 pub(super) fn decode_into(piece: &[u8], plain: usize, target: &mut [u8]) -> Result<usize, BadEscape> {
+    let target = &mut target[..piece.len()];
     target[..plain].copy_from_slice(&piece[..plain]);
     let (mut read, mut written) = (plain, plain);
     while read < piece.len() {

@@ -33,6 +33,9 @@ pub struct Sync<'a> {
 /// together in one half. After a bad escape nothing of the sync is used.
 pub fn parse<'a>(text: SyncText<'a>, scratch: &'a mut [u8]) -> Result<Sync<'a>, BadEscape> {
     let half = scratch.len() / 2;
+    // The `?` between the two parts may become part of the redirect.
+    let text_length = text.head.len() + text.tail.map_or(0, |tail| tail.len() + 1);
+    assert!(half >= text_length, "scratch is sized for the longest sync");
     let (redirect, rest) = scratch.split_at_mut(half);
     let mut scratch = Scratch::new(rest);
     let mut redirect = Redirect { bytes: redirect, length: 0, state: RedirectState::Awaited };
