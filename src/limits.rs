@@ -43,6 +43,25 @@ pub const DECLARED_ID_BYTES_MAX: usize = 255;
 /// Trait ids in one call's `d_sid`/`d_px`.
 pub const DIRECT_TRAITS_MAX: usize = 256;
 
+/// Declared ids a call may name, valid or not; the rest is left out with error 10. Only valid ones count towards
+/// [`DECLARED_IDS_MAX`], so more are read than may stay.
+pub const DECLARED_IDS_READ_MAX: usize = 64;
+/// Signals the server itself adds to a call, from its headers.
+pub const HEADER_SIGNALS_MAX: usize = 6;
+/// Signals of one call in all.
+pub const CALL_SIGNALS_MAX: usize = SIGNALS_MAX + HEADER_SIGNALS_MAX;
+/// What decoding a call's query and body may write, in bytes: never more than was read.
+pub const DECODE_BYTES_MAX: usize = TARGET_BYTES_MAX + BODY_BYTES_MAX;
+/// What reading a sync may write, in bytes: its redirect apart from everything else.
+pub const SYNC_DECODE_BYTES_MAX: usize = 2 * TARGET_BYTES_MAX;
+/// A JSONP callback's name, in bytes.
+pub const CALLBACK_BYTES_MAX: usize = 128;
+/// A `Location`, in bytes; a redirect that would be longer is not followed.
+pub const LOCATION_BYTES_MAX: usize = 12 * 1024;
+
+const _: () = assert!(DECLARED_IDS_MAX <= DECLARED_IDS_READ_MAX);
+const _: () = assert!(TARGET_BYTES_MAX < LOCATION_BYTES_MAX && LOCATION_BYTES_MAX < ANSWER_HEAD_BYTES_MAX);
+
 // ---- Rules (rules.md) ----
 
 pub const TRAITS_MAX: usize = 100_000;
