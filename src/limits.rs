@@ -75,6 +75,8 @@ pub const SATISFIABILITY_COMPARISONS_MAX: usize = 20;
 pub const DERIVED_CHARACTERS_MAX: usize = 228;
 /// Steps of the backtracking regex engine before it gives up: no match, and a metric.
 pub const REGEX_STEPS_MAX: u32 = 100_000;
+/// The longest window of a segment expression, in days: also of hour and minute windows.
+pub const WINDOW_DAYS_MAX: usize = 3_650;
 /// Heap that one compiled regex may take, in bytes.
 pub const REGEX_PROGRAM_BYTES_MAX: usize = 1 << 20;
 
@@ -115,6 +117,8 @@ pub const PARTNER_RETRY_AFTER_S_MAX: u64 = 60;
 
 const _: () = assert!(PARTNERS_MAX <= 64, "a job keeps the partners it asked as bits of one u64");
 const _: () = assert!(MINUTES_PER_TRAIT_MAX <= PROFILE_MINUTES_MAX);
+const _: () = assert!(MINUTES_PER_TRAIT_MAX <= u8::MAX as usize, "a segment window says in one byte how many it needs");
+const _: () = assert!(WINDOW_DAYS_MAX <= u16::MAX as usize, "a window is counted in days as profiles count them");
 const _: () = assert!(SIGNALS_MAX <= VALUES_MAX);
 
 // ---- Buffers ----

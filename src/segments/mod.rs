@@ -1,10 +1,32 @@
 //! Segment expressions: which segments a visitor's traits put them in.
+//!
+//! Goal: cost follows what the visitor holds, not how many segments there are. Method: text ([`lexer`], [`parser`])
+//! becomes a tree ([`syntax`]), then tests of counters without any NOT ([`normal`]), which [`check`] judges and
+//! [`compile`] files under traits that a visitor needs at least one of; [`evaluate`] starts at the held traits and
+//! counts lazily, each counter at most once a call. [`ages`] says how realisations count as they grow old.
 #![forbid(unsafe_code)]
+
+mod ages;
+mod check;
+mod compile;
+mod evaluate;
+mod lexer;
+mod normal;
+#[cfg(test)]
+mod oracle;
+mod parser;
+mod syntax;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::clock::{Minute, Now};
 use crate::ids::{SegmentId, TraitId};
 use crate::profile::history::History;
 use crate::rules::Diagnostic;
+use compile::{CounterCode, SegmentCode, TestCode};
+use evaluate::HeldTrait;
+use table::{Stamped, TraitTable};
 
 /// One segment, as configured.
 #[derive(Clone, Debug)]
@@ -17,41 +39,73 @@ pub struct SegmentRule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     pub trait_id: TraitId,
-    /// The longest day window that names it (0: none does).
+    /// The longest window that counts by days (0: none does): days that are older may be folded into one.
     pub days: u16,
-    /// Realisation minutes to keep: the largest threshold of an hour or minute window (0: none).
+    /// Realisation minutes to keep: what decides the largest threshold of an hour or minute window, which is one more
+    /// than the threshold where `>`, `<=` or `==` look at it (0: none does).
     pub minutes_kept: u8,
 }
 
 /// All segments of one account, compiled. Immutable; shared by shards.
 #[derive(Debug)]
-pub struct Program {}
+pub struct Program {
+    windows: Vec<Window>,
+    /// The traits that the segments name, by *places* 0, 1, 2 ... in which everything below speaks of them.
+    traits: TraitTable,
+    /// Trait `p` has the segments `filed[filed_start[p]..filed_start[p + 1]]` filed under it.
+    filed_start: Vec<u32>,
+    filed: Vec<u32>,
+    counters: Vec<CounterCode>,
+    /// The traits of all counters' lists, each list ascending.
+    members: Vec<u32>,
+    tests: Vec<TestCode>,
+    segments: Vec<SegmentCode>,
+}
 
 /// What one shard needs to evaluate a [`Program`]: grown to its worst case when made, never after.
 #[derive(Debug)]
-pub struct ProgramScratch {}
+pub struct ProgramScratch {
+    held: Vec<HeldTrait>,
+    /// Trait place -> index in `held`.
+    held_index: Stamped,
+    /// Counter -> its count, once it was needed.
+    counts: Stamped,
+    /// Segments that were decided already.
+    seen: Stamped,
+    turns: Vec<(Minute, u32)>,
+}
 
 impl Program {
-    /// Compiles all segments; `is_trait` knows the account's traits. On failure one diagnostic for each bad segment.
+    /// Compiles all segments; `is_trait` knows the account's traits. On failure one diagnostic for each bad segment,
+    /// with the index of the rule it is about.
     pub fn compile(
         rules: &[SegmentRule],
         is_trait: &dyn Fn(TraitId) -> bool,
     ) -> Result<Program, Vec<(usize, Diagnostic)>> {
-        let _ = (rules, is_trait);
-        todo!()
+        compile::compile(rules, is_trait)
     }
 
     /// Each trait that a windowed term names, ascending by trait.
     pub fn windows(&self) -> &[Window] {
-        todo!()
+        &self.windows
     }
 
+    /// How many segments there are: the room that [`Program::evaluate`] wants in `segments`.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Made for this program; evaluating another one with it is a bug.
     pub fn scratch(&self) -> ProgramScratch {
-        todo!()
+        ProgramScratch::new(self)
     }
 
     /// Clears `segments` and fills it with those the visitor is in now, ascending. Returns the first minute at which
-    /// the result can change without a further realisation (`Minute::MAX`: never). Allocates nothing.
+    /// the result can change without a further realisation (`Minute::MAX`: never). Allocates nothing as long as
+    /// `segments` has room for every segment.
+    ///
+    /// The history's entries are sorted by trait and day, its minutes by trait and minute. Minutes of a trait without
+    /// an entry count for nothing.
     pub fn evaluate(
         &self,
         history: History<'_>,
@@ -59,7 +113,19 @@ impl Program {
         scratch: &mut ProgramScratch,
         segments: &mut Vec<SegmentId>,
     ) -> Minute {
-        let _ = (history, now, scratch, segments);
-        todo!()
+        evaluate::evaluate(self, history, now, scratch, segments)
+    }
+
+    fn trait_count(&self) -> usize {
+        self.filed_start.len() - 1
+    }
+
+    fn filed_under(&self, place: u32) -> &[u32] {
+        let place = place as usize;
+        &self.filed[self.filed_start[place] as usize..self.filed_start[place + 1] as usize]
+    }
+
+    fn members_of(&self, counter: CounterCode) -> &[u32] {
+        &self.members[counter.members_start as usize..counter.members_end as usize]
     }
 }

@@ -1,0 +1,386 @@
+//! The config file as types. Every table refuses keys that it does not know; a field stands in [`Spanned`] where a
+//! fault may have to point at it, now or when rules and templates are compiled.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::reader;
+use super::source::{ConfigError, Source};
+use super::validate::validate;
+use super::values::{ByteSize, FixedAddress, Network, Secret, Token};
+
+/// A whole config file, checked: references lead somewhere, ids are unique, numbers are in range.
+#[derive(Clone, Debug)]
+pub struct File {
+    pub server: Server,
+    pub accounts: Vec<Account>,
+    pub data_sources: Vec<DataSource>,
+    pub traits: Vec<Trait>,
+    pub segments: Vec<Segment>,
+    pub derived_signals: Vec<DerivedSignal>,
+    pub partners: Vec<Partner>,
+    pub destinations: Vec<Destination>,
+}
+
+/// Reads and checks one file. On failure all faults at once, in the order of the file; only a file that is no TOML
+/// hides what else is wrong with it, and a table that can't be read hides whether references lead to it.
+pub fn parse(text: &str, file_name: &str) -> Result<File, Vec<ConfigError>> {
+    let source = Source::new(file_name, text);
+    let mut faults = reader::Faults::new(source);
+    let file = reader::read(text, &mut faults);
+    if let Some(file) = &file {
+        validate(file, &mut faults);
+    }
+    match (file, faults.into_errors()) {
+        (Some(file), errors) if errors.is_empty() => Ok(file),
+        (_, errors) => Err(errors),
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    #[serde(default = "default_listen")]
+    pub listen: Spanned<Vec<SocketAddr>>,
+    #[serde(default = "default_admin")]
+    pub admin: SocketAddr,
+    /// The cookie domain; `ALIAS.base_domain` selects an account.
+    pub base_domain: Spanned<String>,
+    /// The account of calls to hosts outside of `base_domain`.
+    pub default_account: Option<Spanned<String>>,
+    pub shards: Option<Spanned<u16>>,
+    pub cores: Option<Spanned<Vec<u16>>>,
+    #[serde(default)]
+    pub runtime: Runtime,
+    #[serde(default = "default_memory_max")]
+    pub memory_max: Spanned<ByteSize>,
+    #[serde(default = "spanned::<16_384>")]
+    pub connections_max: Spanned<u32>,
+    pub data_dir: PathBuf,
+    pub secret: Option<Secret>,
+    #[serde(default = "default_node")]
+    pub node: Spanned<String>,
+    #[serde(default = "number::<6>")]
+    pub region: u32,
+    #[serde(default)]
+    pub trusted_proxies: Vec<Network>,
+    #[serde(default)]
+    pub partitioned: bool,
+    #[serde(default = "number::<10>")]
+    pub drain_s: u32,
+    #[serde(default)]
+    pub spin_us: u32,
+    #[serde(default = "yes")]
+    pub honour_gpc: bool,
+    #[serde(default)]
+    pub honour_dnt: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    /// io_uring where the kernel has what our own runtime needs, else glommio.
+    #[default]
+    Auto,
+    Uring,
+    Glommio,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    pub alias: Spanned<String>,
+    /// `HEX@AdobeOrg`.
+    pub organisation: Spanned<String>,
+    /// Origins that may read answers; `"*"` for all stands alone.
+    #[serde(default)]
+    pub allowed_origins: Vec<Spanned<String>>,
+    #[serde(default = "spanned::<50>")]
+    pub budget_ms: Spanned<u32>,
+    #[serde(default = "spanned::<5>")]
+    pub reserve_ms: Spanned<u32>,
+    #[serde(default)]
+    pub jsonp_without_referer: bool,
+    #[serde(default)]
+    pub browser_ids: BrowserIds,
+    #[serde(default)]
+    pub case_insensitive_values: bool,
+    pub token: Option<Token>,
+    #[serde(default)]
+    pub server_addresses: Vec<Network>,
+    #[serde(default)]
+    pub redirect_hosts: Vec<Spanned<String>>,
+    /// The operator's number on the TCF vendor list.
+    pub vendor_id: Option<Spanned<u16>>,
+}
+
+/// Who a browser call with both an id and a valid cookie is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrowserIds {
+    #[default]
+    CallWins,
+    CookieWins,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSource {
+    pub id: Spanned<u32>,
+    pub account: Spanned<String>,
+    pub name: Spanned<String>,
+    pub integration_code: Option<Spanned<String>>,
+    pub namespace: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub resolve: Resolve,
+    #[serde(default)]
+    pub redirect_hosts: Vec<Spanned<String>>,
+    /// Whether its ids name devices rather than persons.
+    #[serde(default)]
+    pub device_ids: bool,
+}
+
+/// For whom a declared id of the data source finds a visitor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolve {
+    #[default]
+    Never,
+    Server,
+    Any,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trait {
+    pub id: Spanned<u32>,
+    pub name: Spanned<String>,
+    pub data_source: Spanned<u32>,
+    /// None: set by `d_sid`, partners or imports only.
+    pub expression: Option<Spanned<String>>,
+    /// 0: never expires.
+    #[serde(default = "number_16::<120>")]
+    pub ttl_days: u16,
+    pub integration_code: Option<Spanned<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    pub id: Spanned<u32>,
+    pub legacy_id: Option<Spanned<u32>>,
+    pub name: Spanned<String>,
+    pub account: Spanned<String>,
+    pub expression: Spanned<String>,
+    #[serde(default)]
+    pub merge_rule: MergeRule,
+}
+
+/// Whose traits are joined before a segment is evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MergeRule {
+    #[default]
+    Device,
+    CurrentAuthenticated,
+    CurrentAuthenticatedAndDevice,
+    LastAuthenticated,
+    LastAuthenticatedAndDevice,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DerivedSignal {
+    pub account: Spanned<String>,
+    pub source_key: Spanned<String>,
+    pub source_value: Spanned<String>,
+    pub target_key: Spanned<String>,
+    pub target_value: Spanned<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partner {
+    pub id: Spanned<u32>,
+    pub name: Spanned<String>,
+    pub account: Spanned<String>,
+    /// Whose traits its segments realise.
+    pub data_source: Spanned<u32>,
+    /// A template.
+    pub url: Spanned<String>,
+    #[serde(default)]
+    pub method: Method,
+    /// Names and templates.
+    #[serde(default)]
+    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// A template; none: what the format asks for.
+    pub body: Option<Spanned<String>>,
+    /// The data source whose id of the visitor is sent.
+    pub id_source: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub mode: Mode,
+    #[serde(default)]
+    pub format: AnswerFormat,
+    /// Statuses that mean 'nothing known' besides 204.
+    #[serde(default)]
+    pub status_empty: Vec<Spanned<u16>>,
+    pub min_score: Option<Spanned<f64>>,
+    pub segments_path: Option<Spanned<String>>,
+    pub id_path: Option<Spanned<String>>,
+    pub ttl_path: Option<Spanned<String>>,
+    /// The field of an element that is its segment id.
+    pub element: Option<Spanned<String>>,
+    #[serde(default = "number::<86_400>")]
+    pub ttl_s: u32,
+    #[serde(default = "number::<3_600>")]
+    pub negative_ttl_s: u32,
+    #[serde(default = "spanned::<10>")]
+    pub min_ms: Spanned<u32>,
+    /// None: the account's budget.
+    pub timeout_ms: Option<Spanned<u32>>,
+    #[serde(default = "number::<2_000>")]
+    pub late_ms: u32,
+    #[serde(default = "spanned::<250>")]
+    pub connect_ms: Spanned<u32>,
+    #[serde(default = "spanned::<4_000>")]
+    pub idle_ms: Spanned<u32>,
+    /// On each shard.
+    #[serde(default = "spanned::<256>")]
+    pub max_connections: Spanned<u32>,
+    /// On each shard.
+    #[serde(default = "spanned::<0>")]
+    pub min_idle: Spanned<u32>,
+    /// Calls that may wait for a connection, on each shard.
+    #[serde(default = "number::<256>")]
+    pub queue_max: u32,
+    #[serde(default = "spanned::<65_536>")]
+    pub answer_bytes_max: Spanned<u32>,
+    /// The share of visitors that is looked up.
+    #[serde(default = "spanned::<100>")]
+    pub share_percent: Spanned<u32>,
+    /// Ask and measure, but store nothing.
+    #[serde(default)]
+    pub shadow: bool,
+    #[serde(default)]
+    pub on_absence: OnAbsence,
+    pub vendor_id: Option<Spanned<u16>>,
+    /// None: ask DNS.
+    pub addresses: Option<Spanned<Vec<FixedAddress>>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    #[default]
+    Post,
+    Get,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    #[default]
+    Wait,
+    Background,
+    WaitIfUnknown,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerFormat {
+    #[default]
+    Pinion,
+    OpenRtb,
+    Flat,
+    Scored,
+    Lotame,
+    BlueKai,
+    Targeting,
+    Stale,
+    Dcs,
+}
+
+/// What becomes of a trait whose segment a later answer leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnAbsence {
+    #[default]
+    Keep,
+    Drop,
+}
+
+/// What the segments of a visitor lead to. Which of the optional fields are there follows from `kind`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    pub id: Spanned<u32>,
+    pub name: Spanned<String>,
+    pub account: Spanned<String>,
+    pub kind: Spanned<DestinationKind>,
+    pub segments: Vec<Spanned<u32>>,
+    pub vendor_id: Option<Spanned<u16>>,
+    // A cookie's.
+    pub cookie_name: Option<Spanned<String>>,
+    pub cookie_domain: Option<Spanned<String>>,
+    pub cookie_ttl_days: Option<Spanned<u16>>,
+    pub format: Option<Spanned<String>>,
+    // A URL's.
+    pub url: Option<Spanned<String>>,
+    pub secure_url: Option<Spanned<String>>,
+    pub tag: Option<Spanned<DestinationTag>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationKind {
+    Cookie,
+    Url,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationTag {
+    #[default]
+    Img,
+    Iframe,
+}
+
+fn default_listen() -> Spanned<Vec<SocketAddr>> {
+    let any = [(std::net::Ipv4Addr::UNSPECIFIED, 8080).into(), (std::net::Ipv6Addr::UNSPECIFIED, 8080).into()];
+    Spanned::new(0..0, any.to_vec())
+}
+
+fn default_admin() -> SocketAddr {
+    (std::net::Ipv4Addr::LOCALHOST, 9090).into()
+}
+
+fn default_memory_max() -> Spanned<ByteSize> {
+    Spanned::new(0..0, ByteSize(1 << 30))
+}
+
+fn default_node() -> Spanned<String> {
+    Spanned::new(0..0, "pinion-1".to_owned())
+}
+
+fn number<const N: u32>() -> u32 {
+    N
+}
+
+fn number_16<const N: u16>() -> u16 {
+    N
+}
+
+fn spanned<const N: u32>() -> Spanned<u32> {
+    Spanned::new(0..0, N)
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,390 @@
+//! What the types alone don't promise: references lead somewhere and stay within one account, names are unique and well
+//! formed, numbers are in range, and nothing private gets into what leaves the server.
+
+mod partner;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::file::{Account, DataSource, DerivedSignal, Destination, DestinationKind, File, Segment, Server, Trait};
+use super::reader::Faults;
+use super::values::ByteSize;
+use crate::limits::{DERIVED_CHARACTERS_MAX, PARTNERS_MAX, SEGMENTS_MAX, SIGNAL_KEY_BYTES_MAX, TRAITS_MAX};
+
+/// The ID spaces of devices, open to all accounts without being configured.
+const GLOBAL_DATA_SOURCES: [u32; 8] = [20_914, 20_915, 121_963, 389_146, 488_258, 963_906, 1_171_485, 1_171_489];
+const MEMORY_BYTES_MIN: u64 = 1 << 20;
+const NODE_BYTES_MAX: usize = 64;
+const VENDORS_MAX: u16 = 4_095;
+const COOKIE_DAYS_MAX: u16 = 3_650;
+/// A list in [`File`] is indexed with 16 bits.
+const ACCOUNTS_MAX: usize = u16::MAX as usize;
+
+pub(super) fn validate(file: &File, faults: &mut Faults<'_>) {
+    let known = Known::new(file);
+    check_lengths(file, faults);
+    check_server(&file.server, &known, faults);
+    check_unique_names(file, faults);
+    check_unique_ids(file, faults);
+    file.accounts.iter().for_each(|account| check_account(account, faults));
+    file.data_sources.iter().for_each(|source| check_data_source(source, &known, faults));
+    file.traits.iter().for_each(|entry| check_trait(entry, &known, faults));
+    file.segments.iter().for_each(|segment| check_segment(segment, &known, faults));
+    file.derived_signals.iter().for_each(|derived| check_derived_signal(derived, &known, faults));
+    file.partners.iter().for_each(|entry| partner::check(entry, &known, faults));
+    file.destinations.iter().for_each(|destination| check_destination(destination, &known, faults));
+}
+
+/// What references can lead to.
+struct Known<'a> {
+    accounts: BTreeMap<&'a str, &'a Account>,
+    /// Data source and segment -> the account that owns it.
+    data_sources: BTreeMap<u32, &'a str>,
+    segments: BTreeMap<u32, &'a str>,
+    /// Keys of an account whose values derive from private signals.
+    private_keys: BTreeSet<(&'a str, &'a str)>,
+}
+
+impl<'a> Known<'a> {
+    fn new(file: &'a File) -> Known<'a> {
+        let private = file.derived_signals.iter().filter(|derived| text::is_private(derived.source_key.get_ref()));
+        Known {
+            accounts: file.accounts.iter().map(|account| (account.alias.get_ref().as_str(), account)).collect(),
+            data_sources: file
+                .data_sources
+                .iter()
+                .map(|entry| (*entry.id.get_ref(), &**entry.account.get_ref()))
+                .collect(),
+            segments: file.segments.iter().map(|entry| (*entry.id.get_ref(), &**entry.account.get_ref())).collect(),
+            private_keys: private
+                .map(|derived| (&**derived.account.get_ref(), &**derived.target_key.get_ref()))
+                .collect(),
+        }
+    }
+
+    fn check_account(&self, alias: &Spanned<String>, faults: &mut Faults<'_>) {
+        if !self.accounts.contains_key(alias.get_ref().as_str()) {
+            let hint = "give the `alias` of one of the `[[account]]` tables";
+            faults.add(alias.span(), format!("there is no account `{}`", alias.get_ref()), hint);
+        }
+    }
+
+    fn check_data_source(&self, id: &Spanned<u32>, account: &str, faults: &mut Faults<'_>) {
+        match self.data_sources.get(id.get_ref()) {
+            Some(&owner) if owner == account => {}
+            Some(owner) => {
+                let message = format!("data source {} belongs to account `{owner}`", id.get_ref());
+                faults.add(id.span(), message, format!("use one of account `{account}`"));
+            }
+            None => {
+                let message = format!("there is no data source {}", id.get_ref());
+                faults.add(id.span(), message, "give the `id` of one of the `[[data_source]]` tables");
+            }
+        }
+    }
+
+    /// Refuses a template that would send a private signal, or one made from it, to somebody.
+    fn check_template(&self, template: &Spanned<String>, account: &str, faults: &mut Faults<'_>) {
+        for (range, key) in text::signal_macros(template.get_ref()) {
+            let message = if text::is_private(key) {
+                format!("`{key}` is private and must not leave the server")
+            } else if self.private_keys.contains(&(account, key)) {
+                format!("`{key}` derives from a private signal and must not leave the server")
+            } else {
+                continue;
+            };
+            faults.add_within(template, range, message, "take the macro away");
+        }
+    }
+}
+
+fn check_lengths(file: &File, faults: &mut Faults<'_>) {
+    let mut check = |name: &str, span: Option<Range<usize>>, most: usize| {
+        if let Some(span) = span {
+            faults.add(span, format!("there are more than {most} {name}"), "spread them over several servers");
+        }
+    };
+    check("accounts", file.accounts.get(ACCOUNTS_MAX).map(|entry| entry.alias.span()), ACCOUNTS_MAX);
+    check("traits", file.traits.get(TRAITS_MAX).map(|entry| entry.id.span()), TRAITS_MAX);
+    check("segments", file.segments.get(SEGMENTS_MAX).map(|entry| entry.id.span()), SEGMENTS_MAX);
+    check("partners", file.partners.get(PARTNERS_MAX).map(|entry| entry.id.span()), PARTNERS_MAX);
+}
+
+fn check_server(server: &Server, known: &Known<'_>, faults: &mut Faults<'_>) {
+    if server.listen.get_ref().is_empty() {
+        faults.add(server.listen.span(), "the server listens nowhere", "add an address like \"0.0.0.0:8080\"");
+    }
+    check_text(&server.base_domain, text::is_domain, "a domain in lower case, like `example.com`", faults);
+    if let Some(alias) = &server.default_account {
+        known.check_account(alias, faults);
+    }
+    if let Some(shards) = &server.shards {
+        check_range(shards, 1, u16::MAX, faults);
+    }
+    if let Some(cores) = &server.cores {
+        check_cores(cores, server.shards.as_ref(), faults);
+    }
+    if server.memory_max.get_ref().0 < MEMORY_BYTES_MIN {
+        let ByteSize(bytes) = server.memory_max.get_ref();
+        faults.add(server.memory_max.span(), format!("{bytes} bytes hold no table"), "give at least 1MiB");
+    }
+    check_range(&server.connections_max, 1, u32::MAX, faults);
+    let is_node = |node: &str| !node.is_empty() && node.len() <= NODE_BYTES_MAX && text::is_visible(node);
+    check_text(&server.node, is_node, "1 to 64 visible ASCII characters without spaces", faults);
+}
+
+fn check_cores(cores: &Spanned<Vec<u16>>, shards: Option<&Spanned<u16>>, faults: &mut Faults<'_>) {
+    let list = cores.get_ref();
+    if list.is_empty() {
+        faults.add(cores.span(), "the list of cores is empty", "leave `cores` out to use all of them");
+    }
+    if list.iter().collect::<BTreeSet<_>>().len() < list.len() {
+        faults.add(cores.span(), "a core is named twice", "a core runs one shard");
+    }
+    if let Some(shards) = shards
+        && usize::from(*shards.get_ref()) != list.len()
+    {
+        let message = format!("{} shards on {} cores", shards.get_ref(), list.len());
+        faults.add(shards.span(), message, "a core runs one shard: leave `shards` or `cores` out");
+    }
+}
+
+fn check_account(account: &Account, faults: &mut Faults<'_>) {
+    let alias_form = "1 to 63 lower-case letters, digits and inner hyphens, and neither `dpm` nor `fast`";
+    check_text(&account.alias, text::is_alias, alias_form, faults);
+    check_text(&account.organisation, text::is_organisation, "hex digits and `@AdobeOrg`", faults);
+    let is_alone = account.allowed_origins.len() == 1;
+    for origin in &account.allowed_origins {
+        match origin.get_ref().as_str() {
+            "*" if is_alone => {}
+            "*" => faults.add(origin.span(), "`*` stands among other origins", "write `[\"*\"]` to allow all"),
+            _ => check_text(origin, text::is_origin, "an origin in lower case, like `https://www.example.com`", faults),
+        }
+    }
+    if account.reserve_ms.get_ref() >= account.budget_ms.get_ref() {
+        let span = written(&account.reserve_ms, &account.budget_ms);
+        let (reserve, budget) = (account.reserve_ms.get_ref(), account.budget_ms.get_ref());
+        faults.add(
+            span,
+            format!("a reserve of {reserve} ms leaves nothing of a budget of {budget} ms"),
+            "`budget_ms` is to be larger than `reserve_ms`",
+        );
+    }
+    check_hosts(&account.redirect_hosts, faults);
+    check_vendor(&account.vendor_id, faults);
+}
+
+fn check_data_source(entry: &DataSource, known: &Known<'_>, faults: &mut Faults<'_>) {
+    known.check_account(&entry.account, faults);
+    check_filled(&entry.name, faults);
+    if let Some(code) = &entry.integration_code {
+        check_filled(code, faults);
+    }
+    if GLOBAL_DATA_SOURCES.contains(entry.id.get_ref()) {
+        let message = format!("data source {} is built in, for all accounts", entry.id.get_ref());
+        faults.add(entry.id.span(), message, "choose another id");
+    }
+    check_hosts(&entry.redirect_hosts, faults);
+}
+
+fn check_trait(entry: &Trait, known: &Known<'_>, faults: &mut Faults<'_>) {
+    check_filled(&entry.name, faults);
+    if !known.data_sources.contains_key(entry.data_source.get_ref()) {
+        let message = format!("there is no data source {}", entry.data_source.get_ref());
+        faults.add(entry.data_source.span(), message, "give the `id` of one of the `[[data_source]]` tables");
+    }
+    if let Some(code) = &entry.integration_code {
+        check_filled(code, faults);
+    }
+}
+
+fn check_segment(entry: &Segment, known: &Known<'_>, faults: &mut Faults<'_>) {
+    check_filled(&entry.name, faults);
+    known.check_account(&entry.account, faults);
+}
+
+fn check_derived_signal(entry: &DerivedSignal, known: &Known<'_>, faults: &mut Faults<'_>) {
+    known.check_account(&entry.account, faults);
+    for key in [&entry.source_key, &entry.target_key] {
+        check_filled(key, faults);
+        if key.get_ref().len() > SIGNAL_KEY_BYTES_MAX {
+            let message = format!("a key of more than {SIGNAL_KEY_BYTES_MAX} bytes");
+            faults.add(key.span(), message, "no call's signal can have it");
+        }
+    }
+    for value in [&entry.source_key, &entry.source_value, &entry.target_key, &entry.target_value] {
+        if value.get_ref().chars().count() > DERIVED_CHARACTERS_MAX {
+            let message = format!("longer than {DERIVED_CHARACTERS_MAX} characters");
+            faults.add(value.span(), message, "derived signals are short: match a part with a trait instead");
+        }
+    }
+}
+
+fn check_destination(entry: &Destination, known: &Known<'_>, faults: &mut Faults<'_>) {
+    let account = entry.account.get_ref().as_str();
+    check_filled(&entry.name, faults);
+    known.check_account(&entry.account, faults);
+    check_vendor(&entry.vendor_id, faults);
+    for id in &entry.segments {
+        match known.segments.get(id.get_ref()) {
+            Some(&owner) if owner == account => {}
+            Some(owner) => {
+                let message = format!("segment {} belongs to account `{owner}`", id.get_ref());
+                faults.add(id.span(), message, format!("use segments of account `{account}`"));
+            }
+            None => {
+                let message = format!("there is no segment {}", id.get_ref());
+                faults.add(id.span(), message, "give the `id` of one of the `[[segment]]` tables");
+            }
+        }
+    }
+    check_destination_kind(entry, faults);
+    for url in [&entry.url, &entry.secure_url].into_iter().flatten() {
+        check_text(url, text::is_web_url, "a URL that begins with http:// or https:// and a host", faults);
+        known.check_template(url, account, faults);
+    }
+    if let Some(url) = &entry.secure_url
+        && !url.get_ref().starts_with("https://")
+    {
+        faults.add(url.span(), "the secure URL is not secure", "begin it with https://");
+    }
+    if let Some(name) = &entry.cookie_name {
+        check_text(name, text::is_token, "letters, digits and !#$%&'*+-.^_`|~", faults);
+    }
+    if let Some(domain) = &entry.cookie_domain {
+        let is_domain = |domain: &str| text::is_domain(domain.strip_prefix('.').unwrap_or(domain));
+        check_text(domain, is_domain, "a domain in lower case, like `.example.com`", faults);
+    }
+    if let Some(days) = &entry.cookie_ttl_days {
+        check_range(days, 1, COOKIE_DAYS_MAX, faults);
+    }
+    if let Some(format) = &entry.format {
+        check_filled(format, faults);
+        known.check_template(format, account, faults);
+    }
+}
+
+/// Keys of the one kind are needed or allowed, those of the other are not.
+fn check_destination_kind(entry: &Destination, faults: &mut Faults<'_>) {
+    let cookie = [
+        ("cookie_name", entry.cookie_name.as_ref().map(Spanned::span)),
+        ("cookie_domain", entry.cookie_domain.as_ref().map(Spanned::span)),
+        ("cookie_ttl_days", entry.cookie_ttl_days.as_ref().map(Spanned::span)),
+        ("format", entry.format.as_ref().map(Spanned::span)),
+    ];
+    let url = [
+        ("url", entry.url.as_ref().map(Spanned::span)),
+        ("secure_url", entry.secure_url.as_ref().map(Spanned::span)),
+        ("tag", entry.tag.as_ref().map(Spanned::span)),
+    ];
+    let (own, foreign): (&[_], &[_]) = match entry.kind.get_ref() {
+        DestinationKind::Cookie => (&cookie, &url),
+        DestinationKind::Url => (&url, &cookie),
+    };
+    let (needed, found) = &own[0];
+    if found.is_none() {
+        faults.add(entry.kind.span(), format!("`{needed}` is missing"), "this kind of destination needs it");
+    }
+    for (name, found) in foreign {
+        if let Some(span) = found {
+            faults.add(span.clone(), format!("`{name}` means nothing for this kind"), "take it away, or change `kind`");
+        }
+    }
+}
+
+fn check_unique_ids(file: &File, faults: &mut Faults<'_>) {
+    check_unique("data source", file.data_sources.iter().map(|entry| (&entry.id, *entry.id.get_ref())), faults);
+    check_unique("trait", file.traits.iter().map(|entry| (&entry.id, *entry.id.get_ref())), faults);
+    check_unique("segment", file.segments.iter().map(|entry| (&entry.id, *entry.id.get_ref())), faults);
+    check_unique("partner", file.partners.iter().map(|entry| (&entry.id, *entry.id.get_ref())), faults);
+    check_unique("destination", file.destinations.iter().map(|entry| (&entry.id, *entry.id.get_ref())), faults);
+    let legacy_ids = file.segments.iter().filter_map(|entry| {
+        let id = entry.legacy_id.as_ref()?;
+        Some((id, (entry.account.get_ref(), *id.get_ref())))
+    });
+    check_unique("legacy segment id", legacy_ids, faults);
+    let namespaces = file.data_sources.iter().filter_map(|entry| {
+        let namespace = entry.namespace.as_ref()?;
+        Some((namespace, (entry.account.get_ref(), *namespace.get_ref())))
+    });
+    check_unique("name space", namespaces, faults);
+}
+
+fn check_unique_names(file: &File, faults: &mut Faults<'_>) {
+    check_unique("account", file.accounts.iter().map(|entry| (&entry.alias, entry.alias.get_ref())), faults);
+    let organisations =
+        file.accounts.iter().map(|entry| (&entry.organisation, entry.organisation.get_ref().to_ascii_uppercase()));
+    check_unique("organisation", organisations, faults);
+    let partners = file.partners.iter().map(|entry| (&entry.name, (entry.account.get_ref(), entry.name.get_ref())));
+    check_unique("partner", partners, faults);
+    let source_codes = file.data_sources.iter().filter_map(|entry| {
+        let code = entry.integration_code.as_ref()?;
+        Some((code, (entry.account.get_ref(), code.get_ref())))
+    });
+    check_unique("integration code", source_codes, faults);
+    let trait_codes = file.traits.iter().filter_map(|entry| {
+        let code = entry.integration_code.as_ref()?;
+        Some((code, (*entry.data_source.get_ref(), code.get_ref())))
+    });
+    check_unique("integration code", trait_codes, faults);
+}
+
+/// `entries` are what to show for each, and what must be different.
+fn check_unique<'a, T: std::fmt::Display + 'a, K: Ord>(
+    what: &str,
+    entries: impl Iterator<Item = (&'a Spanned<T>, K)>,
+    faults: &mut Faults<'_>,
+) {
+    let mut first = BTreeMap::new();
+    for (shown, key) in entries {
+        if let Some(earlier) = first.get(&key) {
+            let hint = format!("the first one is in line {}", faults.line(*earlier));
+            faults.add(shown.span(), format!("{what} {} is there already", shown.get_ref()), hint);
+        } else {
+            first.insert(key, shown.span().start);
+        }
+    }
+}
+
+fn check_text(value: &Spanned<String>, is_right: impl Fn(&str) -> bool, form: &str, faults: &mut Faults<'_>) {
+    if !is_right(value.get_ref()) {
+        faults.add(value.span(), format!("`{}` is not of the right form", value.get_ref()), format!("it is {form}"));
+    }
+}
+
+fn check_filled(value: &Spanned<String>, faults: &mut Faults<'_>) {
+    if value.get_ref().trim().is_empty() {
+        faults.add(value.span(), "this is blank", "write what it is called");
+    }
+}
+
+fn check_hosts(hosts: &[Spanned<String>], faults: &mut Faults<'_>) {
+    hosts
+        .iter()
+        .for_each(|host| check_text(host, text::is_host, "a host name in lower case, without scheme and path", faults));
+}
+
+fn check_vendor(vendor: &Option<Spanned<u16>>, faults: &mut Faults<'_>) {
+    if let Some(vendor) = vendor {
+        check_range(vendor, 1, VENDORS_MAX, faults);
+    }
+}
+
+fn check_range<T: PartialOrd + std::fmt::Display + Copy>(
+    value: &Spanned<T>,
+    least: T,
+    most: T,
+    faults: &mut Faults<'_>,
+) {
+    if *value.get_ref() < least || *value.get_ref() > most {
+        faults.add(value.span(), format!("{} is out of range", value.get_ref()), format!("it is {least} to {most}"));
+    }
+}
+
+/// The one of two related values that stands in the file: the other is a default.
+fn written<T>(first: &Spanned<T>, second: &Spanned<T>) -> Range<usize> {
+    if first.span().is_empty() { second.span() } else { first.span() }
+}

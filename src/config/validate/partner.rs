@@ -1,0 +1,122 @@
+//! Checks of one partner.
+
+use toml::Spanned;
+
+use super::super::file::{AnswerFormat, Method, Partner};
+use super::super::reader::Faults;
+use super::{GLOBAL_DATA_SOURCES, Known, check_filled, check_range, check_text, check_vendor, text, written};
+use crate::limits::PARTNER_BODY_BYTES_MAX;
+
+const TIMEOUT_MS_MAX: u32 = 60_000;
+const IDLE_MS_MAX: u32 = 3_600_000;
+const CONNECTIONS_MAX: u32 = 65_535;
+
+/// Headers that decide how a request is framed or routed: the server writes them itself.
+const OWN_HEADERS: [&str; 8] =
+    ["accept-encoding", "connection", "content-length", "expect", "host", "te", "transfer-encoding", "upgrade"];
+
+pub(super) fn check(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
+    let account = entry.account.get_ref().as_str();
+    known.check_account(&entry.account, faults);
+    known.check_data_source(&entry.data_source, account, faults);
+    if let Some(id) = &entry.id_source
+        && !GLOBAL_DATA_SOURCES.contains(id.get_ref())
+    {
+        known.check_data_source(id, account, faults);
+    }
+    // The name becomes part of the signal key under which rules see the partner's segments.
+    check_text(&entry.name, text::is_key, "1 to 64 letters, digits and `_`, `.`, `-`", faults);
+    check_vendor(&entry.vendor_id, faults);
+    check_request(entry, known, faults);
+    check_answer(entry, faults);
+    check_times(entry, known, faults);
+    check_pool(entry, faults);
+}
+
+fn check_request(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
+    let account = entry.account.get_ref().as_str();
+    check_text(&entry.url, text::is_web_url, "a URL that begins with http:// or https:// and a host", faults);
+    known.check_template(&entry.url, account, faults);
+    for (name, value) in &entry.headers {
+        check_header(name, value, faults);
+        known.check_template(value, account, faults);
+    }
+    if let Some(body) = &entry.body {
+        known.check_template(body, account, faults);
+        if entry.method == Method::Get {
+            faults.add(body.span(), "a GET has no body", "take it away, or write `method = \"POST\"`");
+        }
+    }
+    if let Some(addresses) = &entry.addresses
+        && addresses.get_ref().is_empty()
+    {
+        faults.add(addresses.span(), "the list of addresses is empty", "leave `addresses` out to ask DNS");
+    }
+}
+
+fn check_header(name: &Spanned<String>, value: &Spanned<String>, faults: &mut Faults<'_>) {
+    check_text(name, text::is_token, "a header's name: letters, digits and !#$%&'*+-.^_`|~", faults);
+    if OWN_HEADERS.contains(&name.get_ref().to_ascii_lowercase().as_str()) {
+        faults.add(name.span(), format!("`{}` is written by the server itself", name.get_ref()), "take it away");
+    }
+    if value.get_ref().bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
+        faults.add(value.span(), "a header's value has a control character", "keep it on one line");
+    }
+}
+
+fn check_answer(entry: &Partner, faults: &mut Faults<'_>) {
+    for status in &entry.status_empty {
+        match status.get_ref() {
+            200 => faults.add(status.span(), "200 carries answers", "only other statuses can mean 'nothing known'"),
+            100..=199 => faults.add(status.span(), "a 1xx status is no answer", "it is 201 to 599"),
+            _ => check_range(status, 201, 599, faults),
+        }
+    }
+    if let Some(score) = &entry.min_score {
+        if entry.format != AnswerFormat::Scored {
+            faults.add(score.span(), "only answers of format `scored` have scores", "take `min_score` away");
+        }
+        if !score.get_ref().is_finite() {
+            faults.add(score.span(), "this is no number to compare with", "write a plain number");
+        }
+    }
+    for path in [&entry.segments_path, &entry.id_path, &entry.ttl_path, &entry.element].into_iter().flatten() {
+        check_filled(path, faults);
+    }
+    check_range(&entry.answer_bytes_max, 1, PARTNER_BODY_BYTES_MAX as u32, faults);
+    check_range(&entry.share_percent, 0, 100, faults);
+}
+
+fn check_times(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
+    check_range(&entry.connect_ms, 1, TIMEOUT_MS_MAX, faults);
+    check_range(&entry.idle_ms, 1, IDLE_MS_MAX, faults);
+    let min_ms = *entry.min_ms.get_ref();
+    if let Some(timeout) = &entry.timeout_ms {
+        check_range(timeout, 1, TIMEOUT_MS_MAX, faults);
+        if *timeout.get_ref() < min_ms {
+            let message = format!("a timeout of {} ms is below `min_ms`, {min_ms}", timeout.get_ref());
+            faults.add(timeout.span(), message, "the partner would never be asked");
+        }
+    } else if let Some(account) = known.accounts.get(entry.account.get_ref().as_str()) {
+        let budget = account.budget_ms.get_ref().saturating_sub(*account.reserve_ms.get_ref());
+        if min_ms > budget {
+            // A default `min_ms` is pointed at by the partner's id.
+            let span = if entry.min_ms.span().is_empty() { entry.id.span() } else { entry.min_ms.span() };
+            let message = format!("`min_ms` is {min_ms}, but the account leaves {budget} ms for partners");
+            faults.add(span, message, "the partner would never be asked");
+        }
+    }
+}
+
+fn check_pool(entry: &Partner, faults: &mut Faults<'_>) {
+    check_range(&entry.max_connections, 1, CONNECTIONS_MAX, faults);
+    if entry.min_idle.get_ref() > entry.max_connections.get_ref() {
+        let span = written(&entry.min_idle, &entry.max_connections);
+        let message = format!(
+            "`min_idle` is {}, but there are at most {} connections",
+            entry.min_idle.get_ref(),
+            entry.max_connections.get_ref()
+        );
+        faults.add(span, message, "`max_connections` is to be at least `min_idle`");
+    }
+}
