@@ -1,6 +1,7 @@
 //! Trait expressions: which traits a call's signals realise.
 #![forbid(unsafe_code)]
 
+pub mod boolean;
 pub mod diagnostic;
 
 use crate::ids::{DataSourceId, Signal, TraitId};
