@@ -47,11 +47,7 @@ pub fn parse<S: Source>(source: &mut S) -> Result<Node<S::Term>, Diagnostic> {
     match word {
         Word::End => Ok(node),
         Word::Close => Err(fault("this parenthesis closes nothing", span, "remove it, or add the '(' that it closes")),
-        _ => Err(fault(
-            format!("{} follows without a word between", source.term_name()),
-            span,
-            "join the two with AND, OR or NOT",
-        )),
+        _ => Err(missing_word(source.term_name(), span)),
     }
 }
 
@@ -105,24 +101,25 @@ fn primary<S: Source>(source: &mut S, depth: usize) -> Result<Node<S::Term>, Dia
                     Ok(node)
                 }
                 (Word::End, _) => Err(fault("this parenthesis is never closed", span, "add the missing ')'")),
-                (_, next) => Err(fault(
-                    format!("{} follows without a word between", source.term_name()),
-                    next,
-                    "join the two with AND, OR or NOT",
-                )),
+                (_, next) => Err(missing_word(source.term_name(), next)),
             }
         }
         Word::And | Word::Or | Word::Not | Word::Close | Word::End => Err(missing_term(source.term_name(), word, span)),
     }
 }
 
+fn missing_word(term: &str, span: Range<usize>) -> Diagnostic {
+    fault("AND, OR or NOT is missing here", span, &format!("{term} ends before this, and only a word joins it to more"))
+}
+
 fn missing_term(term: &str, found: Word, span: Range<usize>) -> Diagnostic {
-    let found = match found {
-        Word::End => "the end",
-        Word::Close => "')'",
-        _ => "this word",
+    let (found, hint) = match found {
+        Word::End => ("the end", None),
+        Word::Close => ("')'", None),
+        _ => ("this word", Some("a name that is spelled like one of the words AND, OR, NOT stands in double quotes")),
     };
-    Diagnostic { message: format!("{term} or '(' is expected before {found}"), span, hint: None }
+    let message = format!("{term} or '(' is expected before {found}");
+    Diagnostic { message, span, hint: hint.map(str::to_owned) }
 }
 
 fn fault(message: impl Into<String>, span: Range<usize>, hint: &str) -> Diagnostic {

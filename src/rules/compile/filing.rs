@@ -17,15 +17,17 @@ enum Form {
 }
 
 impl Filing {
-    /// Adds a rule that is false when no predicate is true.
-    pub(super) fn add(&mut self, rule: u32, expression: Node<u32>) {
+    /// Adds a rule that is false when no predicate is true. Returns whether it can be true, as far as is known.
+    pub(super) fn add(&mut self, rule: u32, expression: Node<u32>) -> bool {
         let mut terms = 0;
         expression.for_each_term(&mut |_| terms += 1);
         let form = match expression.conjunctions(CONJUNCTIONS_MAX.max(terms)) {
             Some(conjunctions) => Form::Conjunctions(conjunctions),
             None => Form::Tree(expression),
         };
+        let can_be_true = !matches!(&form, Form::Conjunctions(conjunctions) if conjunctions.is_empty());
         self.rules.push((rule, form));
+        can_be_true
     }
 
     /// Files all rules. `numbers` are the predicates' final numbers; `costs` goes by these.

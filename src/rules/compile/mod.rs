@@ -31,7 +31,9 @@ impl Matcher {
             match checker.check(expression) {
                 Ok(checked) => {
                     warnings.extend(checked.warnings.into_iter().map(|warning| (rule, warning)));
-                    filing.add(rule as u32, predicates.number(&checked.expression));
+                    if !filing.add(rule as u32, predicates.number(&checked.expression)) {
+                        warnings.push((rule, never_true(expression)));
+                    }
                 }
                 Err(fault) => faults.push((rule, fault)),
             }
@@ -58,6 +60,15 @@ impl Matcher {
             index: RuleIndex::new(built.numbers.len() as u32, entries, trees, traits),
             derived: derivations,
         })
+    }
+}
+
+/// For what the checker lets pass, as it takes comparisons for independent: `a == 1 AND a != 1`.
+fn never_true(expression: &str) -> Diagnostic {
+    Diagnostic {
+        message: "nothing can make the expression true".to_owned(),
+        span: 0..expression.len(),
+        hint: Some("it asks for a value that must be there and must not".to_owned()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 
 use super::{Comparison, Expression, Operator, parse};
-use crate::limits::SATISFIABILITY_COMPARISONS_MAX;
+use crate::limits::{SATISFIABILITY_COMPARISONS_MAX, SIGNAL_KEY_BYTES_MAX};
 use crate::rules::boolean::Node;
 use crate::rules::regex::{JavaRegex, RegexError};
 use crate::rules::scalar::{Decimal, Scalar};
@@ -40,6 +40,7 @@ impl Checker {
         expression.for_each_term(&mut |comparison| comparisons.push(comparison));
         let mut warnings = Vec::new();
         for comparison in comparisons {
+            warnings.extend(key_warning(comparison));
             warnings.extend(number_warning(comparison, text));
             if comparison.operator == Operator::MatchesRegex {
                 warnings.extend(self.check_regex(comparison, text)?);
@@ -118,6 +119,15 @@ impl Checker {
     }
 }
 
+fn key_warning(comparison: &Comparison) -> Option<Diagnostic> {
+    let Comparison { key, span, .. } = comparison;
+    (key.len() > SIGNAL_KEY_BYTES_MAX).then(|| Diagnostic {
+        message: format!("this never holds: keys of calls have at most {SIGNAL_KEY_BYTES_MAX} bytes"),
+        span: span.clone(),
+        hint: None,
+    })
+}
+
 fn number_warning(comparison: &Comparison, text: &str) -> Option<Diagnostic> {
     let Comparison { operator, value, value_span: span, .. } = comparison;
     let is_number = Decimal::parse(value.as_bytes()).is_some();
@@ -161,4 +171,31 @@ fn place_in_value(text: &str, value_span: &Range<usize>, offset: usize) -> Range
         }
     }
     value_span.end - 1..value_span.end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_value_is_found_in_the_text() {
+        let place = |text: &str, offset: usize| {
+            let value_span = text.find('=').map_or(0, |equals| equals + 1)..text.len();
+            text[place_in_value(text, &value_span, offset)].to_owned()
+        };
+        let quoted = r#"k="a\\\"\dö(""#;
+        let characters = ["a", r"\\", r#"\""#, r"\", "d", "ö", "ö", "(", r#"""#, r#"""#];
+        for (offset, character) in characters.into_iter().enumerate() {
+            assert_eq!(place(quoted, offset), character, "{offset}");
+        }
+        assert_eq!((place("k=a+b", 1), place("k=a+b", 9)), ("+".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_bad_regular_expression_is_refused_within_its_value() {
+        let text = r#"a == 1 AND b matchesregex "(x""#;
+        let fault = Checker::default().check(text).expect_err("a group is open");
+        assert!(fault.message.starts_with("bad regular expression"));
+        assert!(fault.span.start >= text.find("(x").expect("it stands there") && fault.span.end <= text.len());
+    }
 }

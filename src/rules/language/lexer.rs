@@ -20,6 +20,7 @@ pub(super) struct Text {
     pub(super) span: Range<usize>,
 }
 
+const STRAIGHT_QUOTES: &str = "texts stand in straight double quotes";
 const OPERATORS: &str = "operators are == != > < >= <= contains matcheswords startswith endswith matchesregex";
 
 impl<'a> Lexer<'a> {
@@ -56,7 +57,13 @@ impl<'a> Lexer<'a> {
         self.skip_space();
         let key = if self.rest().starts_with('"') { self.quoted()? } else { self.bare(is_key_character) };
         if key.text.is_empty() {
-            return Err(fault("a key is expected here", key.span, "a comparison is: key operator value"));
+            let hint = if self.rest().starts_with('!') {
+                "'not' is written NOT"
+            } else {
+                "a comparison is: key operator value"
+            };
+            let span = if key.span.is_empty() { self.next_character() } else { key.span };
+            return Err(fault("a key is expected here", span, hint));
         }
         if !key.text.chars().all(is_key_character) {
             return Err(fault("this is no key", key.span, "keys are made of letters, digits, '_', '.' and '-'"));
@@ -78,8 +85,8 @@ impl<'a> Lexer<'a> {
         }
         let is_missing = ["", "and", "or", "not"].iter().any(|keyword| keyword.eq_ignore_ascii_case(word));
         if is_missing {
-            if let (true, Some(character)) = (word.is_empty(), self.rest().chars().next()) {
-                span = self.character_span(character);
+            if word.is_empty() {
+                span = self.next_character();
             }
             return Err(fault("an operator is expected here", span, OPERATORS));
         }
@@ -101,12 +108,11 @@ impl<'a> Lexer<'a> {
         if !value.text.is_empty() {
             return Ok(value);
         }
-        let span = self.rest().chars().next().map_or(value.span, |character| self.character_span(character));
-        Err(fault(
-            "a value is expected here",
-            span,
-            "a value is a word of letters, digits, '_', '.', '+' and '-', or any text in double quotes",
-        ))
+        let hint = match self.rest().chars().next() {
+            Some('“' | '”' | '„' | '\'') => STRAIGHT_QUOTES,
+            _ => "a value is a word of letters, digits, '_', '.', '+' and '-', or any text in double quotes",
+        };
+        Err(fault("a value is expected here", self.next_character(), hint))
     }
 
     /// Text in double quotes, at which the lexer stands. A backslash escapes `"` and `\` and is else itself.
@@ -130,7 +136,7 @@ impl<'a> Lexer<'a> {
         Err(fault(
             "this quote is never closed",
             start..start + 1,
-            "add the closing '\"'; inside, a quote is written \\\"",
+            "add the closing '\"'; inside quotes, \\\" is a quote and \\\\ a backslash",
         ))
     }
 
@@ -159,11 +165,17 @@ impl<'a> Lexer<'a> {
         self.offset..self.offset + character.len_utf8()
     }
 
+    /// The place of the next character, or of the end.
+    fn next_character(&self) -> Range<usize> {
+        let len = self.rest().chars().next().map_or(0, char::len_utf8);
+        self.offset..self.offset + len
+    }
+
     fn unexpected(&self, character: char) -> Diagnostic {
         let hint = match character {
             '&' => "'and' is written AND",
             '|' => "'or' is written OR",
-            '“' | '”' | '„' | '\'' => "texts stand in straight double quotes",
+            '“' | '”' | '„' | '\'' => STRAIGHT_QUOTES,
             _ => "values with other characters than letters, digits, '_', '.', '+' and '-' stand in double quotes",
         };
         fault(format!("unexpected '{}'", character.escape_debug()), self.character_span(character), hint)

@@ -6,6 +6,8 @@
 mod check;
 mod lexer;
 mod parser;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
