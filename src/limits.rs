@@ -32,6 +32,8 @@ pub const VALUES_MAX: usize = 2_048;
 pub const COMMA_PARTS_MAX: usize = 64;
 /// A signal's key, in bytes; a longer one is left out with error 10.
 pub const SIGNAL_KEY_BYTES_MAX: usize = 128;
+/// A signal's value, in bytes: decoding makes nothing longer, so nothing that a request can carry is left out.
+pub const SIGNAL_VALUE_BYTES_MAX: usize = BODY_BYTES_MAX;
 /// The body of one answer, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Declared ids a call may carry; one more is error 309 (and 301 once).
@@ -69,6 +71,8 @@ pub const SEGMENTS_MAX: usize = 20_000;
 pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
 pub const COMPARISONS_MAX: usize = 1_000;
 pub const NESTING_MAX: usize = 64;
+/// An expression whose normal form has more conjunctions than this (or than it has comparisons) is kept as a tree.
+pub const CONJUNCTIONS_MAX: usize = 64;
 /// Up to this many distinct comparisons, an expression that nothing can make true is rejected.
 pub const SATISFIABILITY_COMPARISONS_MAX: usize = 20;
 /// A derived signal's keys and values, in characters.
@@ -120,6 +124,7 @@ const _: () = assert!(MINUTES_PER_TRAIT_MAX <= PROFILE_MINUTES_MAX);
 const _: () = assert!(MINUTES_PER_TRAIT_MAX <= u8::MAX as usize, "a segment window says in one byte how many it needs");
 const _: () = assert!(WINDOW_DAYS_MAX <= u16::MAX as usize, "a window is counted in days as profiles count them");
 const _: () = assert!(SIGNALS_MAX <= VALUES_MAX);
+const _: () = assert!(TARGET_BYTES_MAX <= SIGNAL_VALUE_BYTES_MAX && HEADERS_BYTES_MAX <= SIGNAL_VALUE_BYTES_MAX);
 
 // ---- Buffers ----
 

@@ -1,10 +1,26 @@
 //! Trait expressions: which traits a call's signals realise.
+//!
+//! [`language`] reads and checks expressions, `compile` turns an account's rules into a [`Matcher`], and `matcher`
+//! evaluates them on the hot path. [`oracle`] does the same by walking every syntax tree: what tests and benches
+//! compare the matcher with.
 #![forbid(unsafe_code)]
 
+pub mod boolean;
+mod compile;
 pub mod diagnostic;
+pub mod language;
+mod letters;
+mod matcher;
+pub mod oracle;
+pub mod regex;
+mod scalar;
+#[cfg(test)]
+mod tests;
 
-use crate::ids::{DataSourceId, Signal, TraitId};
+use crate::ids::{DataSourceId, TraitId};
 pub use diagnostic::Diagnostic;
+pub use matcher::Matcher;
+pub use matcher::scratch::MatcherScratch;
 
 /// One rule-based trait, as configured.
 #[derive(Clone, Debug)]
@@ -28,14 +44,6 @@ pub struct MatcherOptions {
     pub case_insensitive_values: bool,
 }
 
-/// All rules of one account, compiled. Immutable; shared by shards.
-#[derive(Debug)]
-pub struct Matcher {}
-
-/// What one shard needs to evaluate a [`Matcher`]: grown to its worst case when made, never after.
-#[derive(Debug)]
-pub struct MatcherScratch {}
-
 /// What became of one evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatchOutcome {
@@ -43,38 +51,4 @@ pub struct MatchOutcome {
     pub truncated: bool,
     /// Backtracking regexes that gave up at their step limit.
     pub regexes_given_up: u32,
-}
-
-impl Matcher {
-    /// Compiles all rules. On failure one diagnostic for each bad rule, with the index of the rule it is about.
-    pub fn compile(
-        rules: &[TraitRule],
-        derived: &[DerivedSignal],
-        options: MatcherOptions,
-    ) -> Result<Matcher, Vec<(usize, Diagnostic)>> {
-        let _ = (rules, derived, options);
-        todo!()
-    }
-
-    /// What `check` should tell although the rules load: quoted numbers with leading zeros, comparisons that never hold.
-    pub fn warnings(&self) -> &[(usize, Diagnostic)] {
-        todo!()
-    }
-
-    pub fn scratch(&self) -> MatcherScratch {
-        todo!()
-    }
-
-    /// Clears `realised` and fills it with the traits that `signals` realise, ascending, each once. `only` restricts
-    /// them to one data source. Allocates nothing as long as `realised` has room for every rule.
-    pub fn evaluate(
-        &self,
-        signals: &[Signal<'_>],
-        only: Option<DataSourceId>,
-        scratch: &mut MatcherScratch,
-        realised: &mut Vec<TraitId>,
-    ) -> MatchOutcome {
-        let _ = (signals, only, scratch, realised);
-        todo!()
-    }
 }

@@ -1,0 +1,203 @@
+//! Fixed hash tables, filled when rules are compiled and only probed afterwards.
+//!
+//! Keys come from the config, which is trusted, so the hash needs speed and spread, not secrecy: a peer chooses only
+//! what is probed and can make a probe no longer than the longest run of taken slots.
+
+use crate::rules::scalar::{Decimal, Scalar};
+
+/// Numbers entries by their hash; the entries themselves are the caller's.
+#[derive(Debug)]
+struct ProbeTable {
+    /// A power of two, at most half of it taken.
+    slots: Box<[Slot]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The upper half of the hash; the lower half chooses the slot.
+    tag: u32,
+    entry: u32,
+}
+
+const EMPTY: Slot = Slot { tag: 0, entry: u32::MAX };
+
+impl ProbeTable {
+    /// The table in which entry i has the hash `hashes[i]`.
+    fn new(hashes: impl ExactSizeIterator<Item = u64>) -> ProbeTable {
+        let mut slots = vec![EMPTY; (2 * hashes.len()).next_power_of_two().max(2)].into_boxed_slice();
+        let mask = slots.len() - 1;
+        for (entry, hash) in hashes.enumerate() {
+            let mut place = hash as usize & mask;
+            while slots[place].entry != EMPTY.entry {
+                place = (place + 1) & mask;
+            }
+            slots[place] = Slot { tag: (hash >> 32) as u32, entry: entry as u32 };
+        }
+        ProbeTable { slots }
+    }
+
+    fn find(&self, hash: u64, mut is_entry: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mask = self.slots.len() - 1;
+        let tag = (hash >> 32) as u32;
+        let mut place = hash as usize & mask;
+        loop {
+            let slot = self.slots[place];
+            if slot.entry == EMPTY.entry {
+                return None;
+            }
+            if slot.tag == tag && is_entry(slot.entry) {
+                return Some(slot.entry);
+            }
+            place = (place + 1) & mask;
+        }
+    }
+}
+
+/// Keys, numbered in the order given.
+#[derive(Debug)]
+pub(crate) struct KeyTable {
+    table: ProbeTable,
+    keys: Vec<Box<[u8]>>,
+}
+
+impl KeyTable {
+    pub(crate) fn new(keys: Vec<Box<[u8]>>) -> KeyTable {
+        KeyTable { table: ProbeTable::new(keys.iter().map(|key| hash_bytes(0, key))), keys }
+    }
+
+    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+        self.table.find(hash_bytes(0, key), |entry| *self.keys[entry as usize] == *key).map(|entry| entry as usize)
+    }
+}
+
+/// Pairs of a key's number and a value, numbered in the order given.
+#[derive(Debug)]
+pub(crate) struct ScalarTable {
+    table: ProbeTable,
+    entries: Vec<(u32, StoredScalar)>,
+    bytes: Vec<u8>,
+}
+
+impl ScalarTable {
+    pub(crate) fn new<'a>(pairs: impl Iterator<Item = (u32, Scalar<'a>)>) -> ScalarTable {
+        let mut bytes = Vec::new();
+        let entries: Vec<_> = pairs.map(|(key, value)| (key, StoredScalar::new(value, &mut bytes))).collect();
+        let hashes = entries.iter().map(|(key, value)| hash_scalar(*key, value.load(&bytes)));
+        ScalarTable { table: ProbeTable::new(hashes), entries, bytes }
+    }
+
+    pub(crate) fn find(&self, key: u32, value: Scalar<'_>) -> Option<u32> {
+        self.table.find(hash_scalar(key, value), |entry| {
+            let (entry_key, stored) = self.entries[entry as usize];
+            entry_key == key && stored.load(&self.bytes) == value
+        })
+    }
+}
+
+/// A [`Scalar`] whose bytes stand in a shared buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredScalar {
+    kind: Kind,
+    start: u32,
+    /// A text's length, or that of a number's digits before the point.
+    first_len: u32,
+    /// The length of a number's digits behind the point.
+    second_len: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Positive,
+    Negative,
+}
+
+impl StoredScalar {
+    pub(crate) fn new(value: Scalar<'_>, bytes: &mut Vec<u8>) -> StoredScalar {
+        let start = u32::try_from(bytes.len()).expect("all rule texts together are below 4 GiB");
+        let (kind, first, second) = match value {
+            Scalar::Text(text) => (Kind::Text, text, &[][..]),
+            Scalar::Number(number) => match number.fields() {
+                (false, integer, fraction) => (Kind::Positive, integer, fraction),
+                (true, integer, fraction) => (Kind::Negative, integer, fraction),
+            },
+        };
+        bytes.extend_from_slice(first);
+        bytes.extend_from_slice(second);
+        StoredScalar { kind, start, first_len: first.len() as u32, second_len: second.len() as u32 }
+    }
+
+    pub(crate) fn load(self, bytes: &[u8]) -> Scalar<'_> {
+        let middle = (self.start + self.first_len) as usize;
+        let first = &bytes[self.start as usize..middle];
+        let second = &bytes[middle..middle + self.second_len as usize];
+        match self.kind {
+            Kind::Text => Scalar::Text(first),
+            Kind::Positive => Scalar::Number(Decimal::from_fields(false, first, second)),
+            Kind::Negative => Scalar::Number(Decimal::from_fields(true, first, second)),
+        }
+    }
+}
+
+fn hash_scalar(key: u32, value: Scalar<'_>) -> u64 {
+    match value {
+        Scalar::Text(text) => hash_bytes(u64::from(key), text),
+        Scalar::Number(number) => {
+            let (negative, integer, fraction) = number.fields();
+            let seed = u64::from(key) | 1 << 32 | u64::from(negative) << 33;
+            hash_bytes(hash_bytes(seed, integer), fraction)
+        }
+    }
+}
+
+/// Eight bytes at a time, each folded in by a 64 x 64 -> 128 bit multiplication, as wyhash does.
+fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
+    const FIRST: u64 = 0xa076_1d64_78bd_642f;
+    const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
+    let mut state = fold(seed ^ FIRST, SECOND ^ bytes.len() as u64);
+    let mut chunks = bytes.chunks_exact(8);
+    for chunk in &mut chunks {
+        let word = u64::from_le_bytes(chunk.try_into().expect("chunks have eight bytes"));
+        state = fold(state ^ word, FIRST);
+    }
+    let tail = chunks.remainder().iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    fold(state ^ tail, SECOND)
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_found_and_nothing_else() {
+        let texts: Vec<String> = (0..2_000).map(|n| format!("{}{n}", "v".repeat(n % 20))).collect();
+        let pairs = texts.iter().enumerate().map(|(n, text)| (n as u32 % 7, Scalar::of(text.as_bytes())));
+        let table = ScalarTable::new(pairs.clone());
+        for (entry, (key, value)) in pairs.enumerate() {
+            assert_eq!(table.find(key, value), Some(entry as u32));
+            assert_eq!(table.find(key + 7, value), None);
+        }
+        assert_eq!(table.find(0, Scalar::of(b"00000.0")), Some(0), "numbers are found by their value");
+        assert_eq!(table.find(0, Scalar::Text(b"0")), None, "a text that looks like a number is another entry");
+    }
+
+    #[test]
+    fn an_empty_table_finds_nothing() {
+        assert_eq!(KeyTable::new(Vec::new()).find(b"a"), None);
+        assert_eq!(ScalarTable::new(std::iter::empty()).find(0, Scalar::Text(b"")), None);
+    }
+
+    #[test]
+    fn probes_stay_short() {
+        let keys: Vec<Box<[u8]>> = (0..50_000).map(|n: u32| format!("key-{n}").into_bytes().into()).collect();
+        let table = KeyTable::new(keys);
+        let slots = &table.table.slots;
+        let longest = slots.split(|slot| slot.entry == EMPTY.entry).map(<[_]>::len).max();
+        assert!(longest.is_some_and(|run| run < 200), "{longest:?}");
+    }
+}

@@ -1,0 +1,88 @@
+//! The order comparisons of one key in one direction, sorted so that a number makes a prefix of them true.
+
+use super::table::StoredScalar;
+use crate::rules::language::Operator;
+use crate::rules::scalar::{Decimal, Scalar};
+
+#[derive(Debug)]
+pub(crate) struct Thresholds {
+    /// The predicate of the first threshold; the others follow.
+    pub(crate) first_predicate: u32,
+    /// Where the scratch keeps how many of them are true already.
+    pub(crate) rank_index: u32,
+    bounds: Vec<Bound>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    operator: Operator,
+    number: StoredScalar,
+}
+
+impl Thresholds {
+    /// `bounds` are sorted by [`easiest_first`] and of one direction.
+    pub(crate) fn new<'a>(
+        first_predicate: u32,
+        rank_index: u32,
+        bounds: impl Iterator<Item = (Operator, Decimal<'a>)>,
+    ) -> Thresholds {
+        let mut bytes = Vec::new();
+        let bounds = bounds
+            .map(|(operator, number)| Bound { operator, number: StoredScalar::new(Scalar::Number(number), &mut bytes) })
+            .collect();
+        Thresholds { first_predicate, rank_index, bounds, bytes }
+    }
+
+    /// How many thresholds, from the first on, hold for `number`.
+    pub(crate) fn rank(&self, number: Decimal<'_>) -> u32 {
+        let holds = |bound: &Bound| match bound.number.load(&self.bytes) {
+            Scalar::Number(threshold) => compares(bound.operator, number, threshold),
+            Scalar::Text(_) => false,
+        };
+        self.bounds.partition_point(holds) as u32
+    }
+}
+
+/// Whether `number operator threshold` holds.
+pub(crate) fn compares(operator: Operator, number: Decimal<'_>, threshold: Decimal<'_>) -> bool {
+    match operator {
+        Operator::Less => number < threshold,
+        Operator::LessOrEqual => number <= threshold,
+        Operator::Greater => number > threshold,
+        Operator::GreaterOrEqual => number >= threshold,
+        _ => false,
+    }
+}
+
+/// Orders the thresholds of one direction so that whatever makes one true makes those before it true.
+pub(crate) fn easiest_first(a: (Operator, Decimal<'_>), b: (Operator, Decimal<'_>)) -> std::cmp::Ordering {
+    let is_less = matches!(a.0, Operator::Less | Operator::LessOrEqual);
+    let by_number = if is_less { b.1.cmp(&a.1) } else { a.1.cmp(&b.1) };
+    let is_strict = |operator| matches!(operator, Operator::Less | Operator::Greater);
+    by_number.then_with(|| is_strict(a.0).cmp(&is_strict(b.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranks(operators: [Operator; 2], values: &[&str]) -> Vec<u32> {
+        let number = |text: &'static str| Decimal::parse(text.as_bytes()).expect("cases are numbers");
+        let mut bounds: Vec<_> = ["-3", "2", "2.5", "10"]
+            .iter()
+            .flat_map(|text| operators.map(|operator| (operator, number(text))))
+            .collect();
+        bounds.sort_by(|a, b| easiest_first(*a, *b));
+        let thresholds = Thresholds::new(0, 0, bounds.into_iter());
+        values.iter().map(|text| thresholds.rank(Decimal::parse(text.as_bytes()).expect("cases are numbers"))).collect()
+    }
+
+    #[test]
+    fn a_number_makes_a_prefix_true() {
+        use Operator::*;
+        let values = ["-4", "-3", "0", "2", "2.5", "9.99", "10.0", "11"];
+        assert_eq!(ranks([Greater, GreaterOrEqual], &values), [0, 1, 2, 3, 5, 6, 7, 8]);
+        assert_eq!(ranks([Less, LessOrEqual], &values), [8, 7, 6, 5, 3, 2, 1, 0]);
+    }
+}
