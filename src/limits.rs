@@ -100,6 +100,10 @@ pub const PROFILE_IDS_MAX: usize = 64;
 pub const PROFILE_PARTNERS_MAX: usize = 64;
 /// Cached segment texts of all partners kept with one visitor, in bytes.
 pub const PROFILE_PARTNER_BYTES_MAX: usize = 16 * 1024;
+/// Days that a profile without a live trait is kept for its declared ids: as long as the visitor's cookie lives.
+pub const PROFILE_IDS_KEPT_DAYS: u16 = 180;
+/// Days that a trait is kept which the config does not (or no longer) know: the default of `ttl_days`.
+pub const TRAIT_TTL_DAYS_DEFAULT: u16 = 120;
 /// Device ids remembered for one declared id.
 pub const DEVICES_PER_DECLARED_ID_MAX: usize = 100;
 /// Declared ids remembered for one device and data source.
@@ -125,6 +129,9 @@ const _: () = assert!(MINUTES_PER_TRAIT_MAX <= u8::MAX as usize, "a segment wind
 const _: () = assert!(WINDOW_DAYS_MAX <= u16::MAX as usize, "a window is counted in days as profiles count them");
 const _: () = assert!(SIGNALS_MAX <= VALUES_MAX);
 const _: () = assert!(TARGET_BYTES_MAX <= SIGNAL_VALUE_BYTES_MAX && HEADERS_BYTES_MAX <= SIGNAL_VALUE_BYTES_MAX);
+const _: () = assert!(DECLARED_IDS_PER_SOURCE_MAX <= PROFILE_IDS_MAX);
+const _: () = assert!(DECLARED_ID_BYTES_MAX <= u8::MAX as usize, "a profile keeps an id's length in one byte");
+const _: () = assert!(PROFILE_PARTNER_BYTES_MAX <= u16::MAX as usize, "a profile keeps such lengths in two bytes");
 
 // ---- Buffers ----
 

@@ -1,0 +1,182 @@
+//! The declared ids of one visitor, oldest first, their texts end to end in the same order.
+
+use crate::identity::AuthState;
+use crate::ids::DataSourceId;
+use crate::limits::{DECLARED_ID_BYTES_MAX, DECLARED_IDS_PER_SOURCE_MAX, PROFILE_IDS_MAX};
+
+/// One declared id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeclaredId<'a> {
+    pub source: DataSourceId,
+    pub auth: AuthState,
+    pub text: &'a [u8],
+}
+
+#[derive(Debug)]
+pub(super) struct Ids {
+    entries: Vec<Entry>,
+    texts: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    source: DataSourceId,
+    auth: AuthState,
+    bytes: u8,
+}
+
+impl Ids {
+    pub(super) fn new() -> Ids {
+        Ids {
+            entries: Vec::with_capacity(PROFILE_IDS_MAX),
+            texts: Vec::with_capacity(PROFILE_IDS_MAX * DECLARED_ID_BYTES_MAX),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.texts.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Makes the id the latest. Out go, oldest first, what is over the limit of its data source and of the profile.
+    pub(super) fn put(&mut self, source: DataSourceId, auth: AuthState, text: &[u8]) -> bool {
+        if text.is_empty() || text.len() > DECLARED_ID_BYTES_MAX {
+            return false;
+        }
+        if let Some(known) = self.position(source, text) {
+            self.remove(known);
+        } else if self.count_of(source) >= DECLARED_IDS_PER_SOURCE_MAX {
+            let oldest = self.entries.iter().position(|entry| entry.source == source);
+            self.remove(oldest.expect("a data source at its limit has an oldest id"));
+        } else if self.entries.len() >= PROFILE_IDS_MAX {
+            self.remove(0);
+        }
+        self.append(source, auth, text)
+    }
+
+    /// Appends an id as it was read from a record. False when the limits would not allow it.
+    pub(super) fn append(&mut self, source: DataSourceId, auth: AuthState, text: &[u8]) -> bool {
+        let Ok(bytes) = u8::try_from(text.len()) else { return false };
+        if self.entries.len() >= PROFILE_IDS_MAX {
+            return false;
+        }
+        self.entries.push(Entry { source, auth, bytes });
+        self.texts.extend_from_slice(text);
+        true
+    }
+
+    pub(super) fn set_auth(&mut self, source: DataSourceId, auth: AuthState) -> bool {
+        let latest = self.entries.iter_mut().rfind(|entry| entry.source == source);
+        latest.map(|entry| entry.auth = auth).is_some()
+    }
+
+    pub(super) fn latest_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
+        self.iter().find(|id| id.source == source)
+    }
+
+    /// Latest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = DeclaredId<'_>> {
+        let mut end = self.texts.len();
+        self.entries.iter().rev().map(move |entry| {
+            let start = end - usize::from(entry.bytes);
+            let text = &self.texts[start..end];
+            end = start;
+            DeclaredId { source: entry.source, auth: entry.auth, text }
+        })
+    }
+
+    /// Oldest first.
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = DeclaredId<'_>> {
+        let mut start = 0;
+        self.entries.iter().map(move |entry| {
+            let end = start + usize::from(entry.bytes);
+            let text = &self.texts[start..end];
+            start = end;
+            DeclaredId { source: entry.source, auth: entry.auth, text }
+        })
+    }
+
+    fn position(&self, source: DataSourceId, text: &[u8]) -> Option<usize> {
+        self.oldest_first().position(|id| id.source == source && id.text == text)
+    }
+
+    fn count_of(&self, source: DataSourceId) -> usize {
+        self.entries.iter().filter(|entry| entry.source == source).count()
+    }
+
+    fn remove(&mut self, position: usize) {
+        let start: usize = self.entries[..position].iter().map(|entry| usize::from(entry.bytes)).sum();
+        let removed = self.entries.remove(position);
+        self.texts.drain(start..start + usize::from(removed.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::cases;
+    use proptest::prelude::*;
+
+    const STATES: [AuthState; 3] = [AuthState::Unknown, AuthState::Authenticated, AuthState::LoggedOut];
+
+    #[test]
+    fn blank_and_over_long_ids_are_refused() {
+        let mut ids = Ids::new();
+        assert!(!ids.put(DataSourceId(1), AuthState::Unknown, b""));
+        assert!(!ids.put(DataSourceId(1), AuthState::Unknown, &[b'x'; DECLARED_ID_BYTES_MAX + 1]));
+        assert!(ids.is_empty());
+        assert!(ids.put(DataSourceId(1), AuthState::Unknown, &[b'x'; DECLARED_ID_BYTES_MAX]));
+    }
+
+    #[test]
+    fn a_state_alone_belongs_to_the_latest_id() {
+        let mut ids = Ids::new();
+        assert!(!ids.set_auth(DataSourceId(1), AuthState::Authenticated));
+        ids.put(DataSourceId(1), AuthState::Unknown, b"old");
+        ids.put(DataSourceId(1), AuthState::Unknown, b"new");
+        assert!(ids.set_auth(DataSourceId(1), AuthState::Authenticated));
+        let latest = ids.latest_of(DataSourceId(1)).unwrap();
+        assert_eq!((latest.text, latest.auth), (&b"new"[..], AuthState::Authenticated));
+        assert_eq!(ids.oldest_first().next().unwrap().auth, AuthState::Unknown);
+    }
+
+    proptest! {
+        #![proptest_config(cases(200))]
+        #[test]
+        fn agrees_with_a_plain_list(puts in proptest::collection::vec((0..12u32, 0..30usize, 0..3usize), 0..300)) {
+            let mut ids = Ids::new();
+            let mut model: Vec<(DataSourceId, AuthState, Vec<u8>)> = Vec::new();
+            for (source, id, state) in puts {
+                let (source, auth) = (DataSourceId(source), STATES[state]);
+                // Texts of every length, the longest allowed one included.
+                let text = vec![b'a' + id as u8; 1 + id * 254 / 29];
+                ids.put(source, auth, &text);
+                if let Some(known) = model.iter().position(|id| id.0 == source && id.2 == text) {
+                    model.remove(known);
+                } else if model.iter().filter(|id| id.0 == source).count() == DECLARED_IDS_PER_SOURCE_MAX {
+                    model.remove(model.iter().position(|id| id.0 == source).unwrap());
+                } else if model.len() == PROFILE_IDS_MAX {
+                    model.remove(0);
+                }
+                model.push((source, auth, text));
+                let actual: Vec<_> = ids.oldest_first().map(|id| (id.source, id.auth, id.text.to_vec())).collect();
+                prop_assert_eq!(&actual, &model);
+                let mut latest_first: Vec<_> = ids.iter().map(|id| (id.source, id.auth, id.text.to_vec())).collect();
+                latest_first.reverse();
+                prop_assert_eq!(&latest_first, &model);
+                let latest = model.iter().rfind(|id| id.0 == source).unwrap();
+                prop_assert_eq!(ids.latest_of(source).unwrap().text, &latest.2[..]);
+            }
+            prop_assert_eq!(ids.entries.capacity(), PROFILE_IDS_MAX);
+            prop_assert_eq!(ids.texts.capacity(), PROFILE_IDS_MAX * DECLARED_ID_BYTES_MAX);
+        }
+    }
+}

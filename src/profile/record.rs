@@ -1,0 +1,257 @@
+//! A visitor's profile, flat: the working copy into which a shard loads a record.
+
+use super::day_of;
+use super::history::{History, MinuteEntry, TraitEntry};
+use super::ids::{DeclaredId, Ids};
+use super::partners::{PartnerOutcome, PartnerView, Partners};
+use crate::clock::{Day, Minute};
+use crate::identity::{AuthState, Uuid};
+use crate::ids::{DataSourceId, PartnerId, SegmentId};
+use crate::limits::{PROFILE_ENTRIES_MAX, PROFILE_IDS_KEPT_DAYS, PROFILE_MINUTES_MAX, PROFILE_SEGMENTS_MAX};
+
+/// What is known of one visitor. All memory is taken by [`Profile::new`], for the largest profile there can be.
+#[derive(Debug)]
+pub struct Profile {
+    pub uuid: Uuid,
+    /// Free for the shard's use.
+    pub flags: u8,
+    pub last_seen: Minute,
+    /// When segments can next change without a further call; `Minute::MAX`: never. The table's sweeper looks at it.
+    pub next_change: Minute,
+    /// Sorted by trait, then day; no two alike.
+    pub(super) entries: Vec<TraitEntry>,
+    /// Sorted by trait, then minute; alike when a trait was realised by two calls within a minute.
+    pub(super) minutes: Vec<MinuteEntry>,
+    /// Ascending; no two alike.
+    pub(super) segments: Vec<SegmentId>,
+    pub(super) ids: Ids,
+    pub(super) partners: Partners,
+    /// The last day on which some trait is held. Too late at times, until `expire` has looked at every trait.
+    pub(super) traits_until: Day,
+    /// The first day on which some trait is gone. Too early at times, likewise.
+    pub(super) next_expiry: Day,
+    /// Where segments are merged.
+    merged: Vec<SegmentId>,
+}
+
+impl Profile {
+    pub fn new() -> Profile {
+        Profile {
+            uuid: Uuid::default(),
+            flags: 0,
+            last_seen: 0,
+            next_change: Minute::MAX,
+            entries: Vec::with_capacity(PROFILE_ENTRIES_MAX),
+            minutes: Vec::with_capacity(PROFILE_MINUTES_MAX),
+            segments: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
+            ids: Ids::new(),
+            partners: Partners::new(),
+            traits_until: 0,
+            next_expiry: Day::MAX,
+            merged: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
+        }
+    }
+
+    /// Starts over as a visitor of whom nothing is known.
+    pub fn clear(&mut self, uuid: Uuid) {
+        self.uuid = uuid;
+        self.flags = 0;
+        self.last_seen = 0;
+        self.next_change = Minute::MAX;
+        self.entries.clear();
+        self.minutes.clear();
+        self.segments.clear();
+        self.ids.clear();
+        self.partners.clear();
+        self.traits_until = 0;
+        self.next_expiry = Day::MAX;
+    }
+
+    /// What segments are evaluated over.
+    pub fn history(&self) -> History<'_> {
+        History { entries: &self.entries, minutes: &self.minutes }
+    }
+
+    /// The segments that the visitor is in, of all accounts, ascending.
+    pub fn segments(&self) -> &[SegmentId] {
+        &self.segments
+    }
+
+    /// Puts `current` (ascending, no two alike) in the place of those segments of which `is_of_account` holds, and
+    /// appends to `entered` and `left` what that changed: to each at most [`PROFILE_SEGMENTS_MAX`]. Returns how many of
+    /// `current` had to be dropped: those that are last, when the visitor is in too many.
+    pub fn set_segments_of_account(
+        &mut self,
+        is_of_account: impl Fn(SegmentId) -> bool,
+        current: &[SegmentId],
+        entered: &mut Vec<SegmentId>,
+        left: &mut Vec<SegmentId>,
+    ) -> usize {
+        debug_assert!(current.is_sorted_by(|a, b| a < b), "segments come ascending");
+        let others = self.segments.iter().filter(|&&segment| !is_of_account(segment)).count();
+        let (current, dropped) = current.split_at(current.len().min(PROFILE_SEGMENTS_MAX - others));
+        self.merged.clear();
+        let mut current = current.iter().copied().peekable();
+        for &segment in &self.segments {
+            while let Some(new) = current.next_if(|&new| new < segment) {
+                self.merged.push(new);
+                entered.push(new);
+            }
+            let stays = current.next_if_eq(&segment).is_some();
+            if stays || !is_of_account(segment) {
+                self.merged.push(segment);
+            } else {
+                left.push(segment);
+            }
+        }
+        for new in current {
+            self.merged.push(new);
+            entered.push(new);
+        }
+        std::mem::swap(&mut self.segments, &mut self.merged);
+        dropped.len()
+    }
+
+    /// Remembers an id that was declared for this visitor, as the latest. Returns false when it is empty or too long.
+    pub fn put_id(&mut self, source: DataSourceId, auth: AuthState, text: &[u8]) -> bool {
+        self.ids.put(source, auth, text)
+    }
+
+    /// Sets the state of the data source's latest id, if there is one.
+    pub fn set_auth(&mut self, source: DataSourceId, auth: AuthState) -> bool {
+        self.ids.set_auth(source, auth)
+    }
+
+    /// The data source's latest id.
+    pub fn id_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
+        self.ids.latest_of(source)
+    }
+
+    /// All declared ids, latest first.
+    pub fn ids(&self) -> impl Iterator<Item = DeclaredId<'_>> {
+        self.ids.iter()
+    }
+
+    /// Remembers what a partner said. Returns how many of its segments had to be dropped.
+    pub fn set_partner<'a>(
+        &mut self,
+        partner: PartnerId,
+        outcome: PartnerOutcome,
+        asked_s: u32,
+        fresh_until_s: u32,
+        segments: impl IntoIterator<Item = &'a [u8]>,
+    ) -> usize {
+        self.partners.set(partner, outcome, asked_s, fresh_until_s, segments)
+    }
+
+    /// What the partner last said; `None`: it was never asked.
+    pub fn partner(&self, partner: PartnerId) -> Option<PartnerView<'_>> {
+        self.partners.view(partner)
+    }
+
+    /// What each partner last said, ascending by partner.
+    pub fn partners(&self) -> impl Iterator<Item = PartnerView<'_>> {
+        self.partners.iter()
+    }
+
+    /// Forgets what ceased to be fresh before `unix_s`. Returns how many partners' answers that were.
+    pub fn remove_stale_partners(&mut self, unix_s: u32) -> usize {
+        self.partners.retain(|view| view.fresh_until_s >= unix_s)
+    }
+
+    /// The last day on which this profile is worth its memory; `Day::MAX`: for ever. Never before the day it was seen.
+    pub fn keep_until(&self) -> Day {
+        let seen = day_of(self.last_seen);
+        let ids_until = if self.ids.is_empty() { 0 } else { seen.saturating_add(PROFILE_IDS_KEPT_DAYS) };
+        seen.max(self.traits_until).max(ids_until).max(self.partners.fresh_until_day())
+    }
+
+    /// The first minute of the day on which the next trait is gone; `Minute::MAX`: none will be. At most too early.
+    pub fn next_expiry(&self) -> Minute {
+        if self.next_expiry == Day::MAX { Minute::MAX } else { Minute::from(self.next_expiry) * 24 * 60 }
+    }
+}
+
+impl Default for Profile {
+    fn default() -> Profile {
+        Profile::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::cases;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn segments(ids: impl IntoIterator<Item = u32>) -> Vec<SegmentId> {
+        ids.into_iter().map(SegmentId).collect()
+    }
+
+    #[test]
+    fn segments_of_another_account_stay() {
+        let mut profile = Profile::new();
+        let even = |segment: SegmentId| segment.0.is_multiple_of(2);
+        let odd = |segment: SegmentId| !even(segment);
+        let (mut entered, mut left) = (Vec::new(), Vec::new());
+        profile.set_segments_of_account(even, &segments([2, 4, 6]), &mut entered, &mut left);
+        profile.set_segments_of_account(odd, &segments([1, 5]), &mut entered, &mut left);
+        assert_eq!((entered, left), (segments([2, 4, 6, 1, 5]), vec![]));
+        let (mut entered, mut left) = (Vec::new(), Vec::new());
+        profile.set_segments_of_account(even, &segments([4, 8]), &mut entered, &mut left);
+        assert_eq!(profile.segments(), segments([1, 4, 5, 8]));
+        assert_eq!((entered, left), (segments([8]), segments([2, 6])));
+    }
+
+    #[test]
+    fn segments_over_the_limit_are_dropped_and_counted() {
+        let mut profile = Profile::new();
+        let (mut entered, mut left) = (Vec::new(), Vec::new());
+        let theirs = segments(0..10);
+        profile.set_segments_of_account(|segment| segment.0 < 10, &theirs, &mut entered, &mut left);
+        let ours = segments(10..10 + PROFILE_SEGMENTS_MAX as u32);
+        let dropped = profile.set_segments_of_account(|segment| segment.0 >= 10, &ours, &mut entered, &mut left);
+        assert_eq!(dropped, 10);
+        assert_eq!(profile.segments().len(), PROFILE_SEGMENTS_MAX);
+        assert_eq!(profile.segments.capacity(), PROFILE_SEGMENTS_MAX);
+        assert_eq!((entered.len(), left.len()), (PROFILE_SEGMENTS_MAX, 0));
+    }
+
+    #[test]
+    fn a_profile_is_kept_for_whatever_lasts_longest() {
+        let mut profile = Profile::new();
+        profile.last_seen = 1_000 * 24 * 60 + 5;
+        assert_eq!(profile.keep_until(), 1_000);
+        profile.set_partner(PartnerId(1), PartnerOutcome::Nothing, 0, 1_003 * 86_400, []);
+        assert_eq!(profile.keep_until(), 1_003);
+        profile.put_id(DataSourceId(1), AuthState::Unknown, b"x");
+        assert_eq!(profile.keep_until(), 1_180);
+        profile.clear(Uuid::default());
+        assert_eq!(profile.keep_until(), 0);
+    }
+
+    proptest! {
+        #![proptest_config(cases(300))]
+        #[test]
+        fn replacing_segments_agrees_with_sets(
+            steps in proptest::collection::vec((0..3u32, proptest::collection::btree_set(0..40u32, 0..20)), 1..10),
+        ) {
+            let mut profile = Profile::new();
+            let mut model = BTreeSet::new();
+            for (account, chosen) in steps {
+                let of_account = |segment: u32| segment % 3 == account;
+                let current: BTreeSet<u32> = chosen.into_iter().filter(|&segment| of_account(segment)).collect();
+                let before: BTreeSet<u32> = model.iter().copied().filter(|&segment| of_account(segment)).collect();
+                let (mut entered, mut left) = (Vec::new(), Vec::new());
+                let list = segments(current.iter().copied());
+                profile.set_segments_of_account(|segment| of_account(segment.0), &list, &mut entered, &mut left);
+                prop_assert_eq!(entered, segments(current.difference(&before).copied()));
+                prop_assert_eq!(left, segments(before.difference(&current).copied()));
+                model.retain(|&segment| !of_account(segment));
+                model.extend(current);
+                prop_assert_eq!(profile.segments(), segments(model.iter().copied()));
+            }
+        }
+    }
+}
