@@ -1,0 +1,129 @@
+//! The admin port: is the process there, does it serve, what did it count. It is never one of the data ports, and by
+//! default only this machine reaches it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, RwLock};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::metrics;
+use crate::metrics::ShardMetrics;
+
+/// What the admin pages show.
+#[derive(Debug)]
+pub struct Admin {
+    shards: Vec<Arc<ShardMetrics>>,
+    /// Names of the partners in use, in the order of the ruleset; a reload changes them.
+    partners: RwLock<Vec<String>>,
+    /// Shards that serve.
+    serving: AtomicUsize,
+    draining: AtomicBool,
+}
+
+impl Admin {
+    pub fn new(shards: Vec<Arc<ShardMetrics>>) -> Admin {
+        Admin { shards, partners: RwLock::default(), serving: AtomicUsize::new(0), draining: AtomicBool::new(false) }
+    }
+
+    /// # Panics
+    /// When a thread panicked while it held the names, which none can.
+    pub fn set_partners(&self, names: Vec<String>) {
+        *self.partners.write().expect("no holder panics") = names;
+    }
+
+    /// One more shard accepts clients.
+    pub fn shard_serves(&self) {
+        self.serving.fetch_add(1, Relaxed);
+    }
+
+    /// No new clients from now on: whoever sends them here is to stop.
+    pub fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.serving.load(Relaxed) == self.shards.len() && !self.draining.load(Relaxed)
+    }
+
+    fn exposition(&self) -> String {
+        metrics::exposition(&self.shards, &self.partners.read().expect("no holder panics"))
+    }
+}
+
+/// `/healthz`, `/readyz`, `/metrics`.
+pub fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(exposition))
+        .with_state(admin)
+}
+
+/// Binds a router's port now, so that a port in use is told at start, and serves it in the background of the control
+/// thread. Returns where it is bound.
+pub async fn serve(address: SocketAddr, router: Router) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(bound)
+}
+
+async fn readiness(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    match admin.is_ready() {
+        true => (StatusCode::OK, "ready\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    }
+}
+
+async fn exposition(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], admin.exposition())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_the_shards() {
+        let admin = Arc::new(Admin::new(vec![Arc::default(), Arc::default()]));
+        let address = serve("127.0.0.1:0".parse().unwrap(), router(Arc::clone(&admin))).await.unwrap();
+        assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200 "));
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503 "));
+        admin.shard_serves();
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503 "), "one of two is not all");
+        admin.shard_serves();
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200 "));
+        admin.drain();
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503 "));
+        assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
+    async fn metrics_name_the_partners_in_use() {
+        let admin = Arc::new(Admin::new(vec![Arc::default()]));
+        admin.set_partners(vec!["swift".to_owned()]);
+        let address = serve("127.0.0.1:0".parse().unwrap(), router(admin)).await.unwrap();
+        let answer = ask(address, "/metrics").await;
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        assert!(answer.contains("\npinion_partner_calls_total{shard=\"0\",partner=\"swift\"} 0\n"), "{answer}");
+        assert!(ask(address, "/event").await.starts_with("HTTP/1.1 404 "));
+    }
+}
