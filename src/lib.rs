@@ -22,3 +22,4 @@ pub mod segments;
 
 pub mod config;
 pub mod control;
+pub mod demo;
