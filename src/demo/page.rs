@@ -54,7 +54,15 @@ fn names(file: &File, data_port: u16) -> Value {
         })
         .collect();
     let budget_ms = file.accounts.first().map(|account| *account.budget_ms.get_ref());
-    json!({ "data_port": data_port, "budget_ms": budget_ms, "traits": traits, "segments": segments })
+    let ttl_s: BTreeMap<&str, u32> =
+        file.partners.iter().map(|partner| (partner.name.get_ref().as_str(), partner.ttl_s)).collect();
+    json!({
+        "data_port": data_port,
+        "budget_ms": budget_ms,
+        "ttl_s": ttl_s,
+        "traits": traits,
+        "segments": segments,
+    })
 }
 
 #[derive(Debug, Deserialize)]
