@@ -20,5 +20,6 @@ pub mod profile;
 pub mod rules;
 pub mod segments;
 
+
 pub mod config;
 pub mod control;
