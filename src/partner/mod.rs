@@ -1,1 +1,8 @@
-//! partner
+//! The lookup at third parties while a visitor waits: what is sent, how answers are read, which connections and how
+//! many calls there are. Nothing here moves bytes or reads a clock; `shard` does both.
+#![forbid(unsafe_code)]
+
+pub mod calls;
+pub mod health;
+pub mod pool;
+pub mod time;
