@@ -4,5 +4,6 @@
 
 pub mod calls;
 pub mod health;
+pub mod json;
 pub mod pool;
 pub mod time;
