@@ -2,7 +2,8 @@
 //!
 //! The tape forgets how numbers were written, and a segment's id may be a number that must stay as it came. So the
 //! text is kept beside the copy that the parser works in, and the parser's list of structural positions leads from a
-//! node back to its text: nodes and those positions that begin a value or key come in the same order.
+//! node back to its text: nodes and those positions that begin a value or key come in the same order. (A number
+//! beyond the range of a double is the one valid text that is refused.)
 
 use simd_json::value::tape::{Node, Tape};
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, StaticNode};

@@ -2,8 +2,12 @@
 //! many calls there are. Nothing here moves bytes or reads a clock; `shard` does both.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod calls;
+pub mod format;
 pub mod health;
 pub mod json;
 pub mod pool;
+pub mod reader;
 pub mod time;
+pub mod wrapper;
