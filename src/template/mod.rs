@@ -10,6 +10,8 @@
 
 mod compile;
 mod render;
+#[cfg(test)]
+pub(crate) mod sample;
 mod writer;
 
 use std::ops::Range;

@@ -56,12 +56,17 @@ impl<'a> Writer<'a> {
         self.overflowed = false;
     }
 
-    /// Replaces bytes that were written before.
+    /// Puts a number's digits in place of `len` bytes that were written before, and closes up what they don't take.
     ///
     /// # Panics
-    /// When they were not.
-    pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
-        self.room[..self.len][at..at + bytes.len()].copy_from_slice(bytes);
+    /// When the digits take more.
+    pub fn replace_with_decimal(&mut self, at: usize, len: usize, number: u64) {
+        let mut digits = [0; 20];
+        let digits = decimal(number, &mut digits);
+        let gap = len - digits.len();
+        self.room[at..at + digits.len()].copy_from_slice(digits);
+        self.room.copy_within(at + len..self.len, at + digits.len());
+        self.len -= gap;
     }
 }
 
@@ -103,5 +108,7 @@ mod tests {
         out.push(b"xy");
         assert!(!out.overflowed());
         assert_eq!(out.bytes(), b"abxy");
+        out.replace_with_decimal(1, 2, 7);
+        assert_eq!(out.bytes(), b"a7y");
     }
 }
