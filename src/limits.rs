@@ -123,6 +123,14 @@ pub const PARTNER_SEGMENT_BYTES_MAX: usize = 512;
 pub const PARTNER_JSON_DEPTH_MAX: usize = 32;
 pub const PARTNER_RETRY_AFTER_S_MAX: u64 = 60;
 
+// ---- Destinations ----
+
+/// Cookies, and as many URLs, that one answer may carry; the rest is dropped and counted.
+pub const DESTINATION_ENTRIES_MAX: usize = 256;
+/// All their texts, in bytes, before JSON escapes them.
+pub const DESTINATION_BYTES_MAX: usize = 32 * 1024;
+
+const _: () = assert!(DESTINATION_BYTES_MAX < ANSWER_BYTES_MAX);
 const _: () = assert!(PARTNERS_MAX <= 64, "a job keeps the partners it asked as bits of one u64");
 const _: () = assert!(MINUTES_PER_TRAIT_MAX <= PROFILE_MINUTES_MAX);
 const _: () = assert!(MINUTES_PER_TRAIT_MAX <= u8::MAX as usize, "a segment window says in one byte how many it needs");
