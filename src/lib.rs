@@ -20,6 +20,7 @@ pub mod profile;
 pub mod rules;
 pub mod segments;
 
+pub mod ruleset;
 
 pub mod config;
 pub mod control;
