@@ -4,12 +4,13 @@
 //! so that it is the same in every version and on every machine. Callers take disjoint bits of it: a shard's own keys
 //! all share their shard bits, which therefore must not choose the bucket.
 //!
-//! | bits   | what                    |
-//! |--------|-------------------------|
-//! | 0-31   | shard                   |
-//! | 32-63  | bucket, first choice    |
-//! | 64-95  | bucket, second choice   |
-//! | 96-111 | tag                     |
+//! | bits    | what                  |
+//! |---------|-----------------------|
+//! | 0-31    | shard                 |
+//! | 32-63   | bucket, first choice  |
+//! | 64-95   | bucket, second choice |
+//! | 96-111  | tag                   |
+//! | 112-127 | free                  |
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;

@@ -2,6 +2,7 @@
 //!
 //! One [`Secret`] keys all of it. Nothing here is looked up in a shared table: `d_mid` to uuid is arithmetic, a new
 //! uuid is drawn by the shard that will own it, and the one map there is ([`IdMap`]) is cut up by shard.
+#![forbid(unsafe_code)]
 
 pub mod declared;
 pub mod ecid;

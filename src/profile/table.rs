@@ -78,7 +78,7 @@ struct Slot(u64);
 #[repr(C, align(64))]
 struct Bucket([Slot; SLOTS]);
 
-const _: () = assert!(size_of::<Bucket>() == 64);
+const _: () = assert!(size_of::<Bucket>() == 64 && SLOTS == u8::BITS as usize);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
@@ -110,6 +110,13 @@ impl Slot {
         const SET_BACK_HOURS_MAX: u16 = 24 * 30;
         let hours = hour_of(now).wrapping_sub((self.0 >> 32) as u16);
         if hours > u16::MAX - SET_BACK_HOURS_MAX { 0 } else { hours }
+    }
+}
+
+impl Bucket {
+    /// A bit for each slot with this tag, empty ones perhaps among them.
+    fn matches(&self, tag: u16) -> u8 {
+        self.0.iter().enumerate().fold(0, |bits, (i, slot)| bits | u8::from(slot.tag() == tag) << i)
     }
 }
 
@@ -291,15 +298,18 @@ impl ProfileTable {
         }
     }
 
+    /// Both buckets' tags are compared before anything is decided, so that their lines are fetched at the same time.
     fn find(&self, hash: KeyedHash, uuid: Uuid) -> Option<Place> {
-        let tag = hash.tag();
-        for bucket in self.buckets_of(hash) {
-            for (slot, held) in self.buckets[bucket as usize].0.iter().enumerate() {
-                let place = Place { bucket, slot };
-                if held.tag() == tag && self.header(place).is_some_and(|header| header.uuid == uuid) {
-                    return Some(place);
-                }
+        let buckets = self.buckets_of(hash);
+        let [first, second] = buckets.map(|bucket| self.buckets[bucket as usize].matches(hash.tag()));
+        let mut matches = u32::from(first) | u32::from(second) << SLOTS;
+        while matches != 0 {
+            let next = matches.trailing_zeros() as usize;
+            let place = Place { bucket: buckets[next / SLOTS], slot: next % SLOTS };
+            if self.header(place).is_some_and(|header| header.uuid == uuid) {
+                return Some(place);
             }
+            matches &= matches - 1;
         }
         None
     }

@@ -122,6 +122,15 @@ fn the_expired_go_before_the_good() {
 }
 
 #[test]
+fn hours_are_counted_over_years_and_over_a_clock_set_back() {
+    let hours = |seen: Minute, now: Minute| Slot::new(1, seen, 0).hours_unseen(now);
+    assert_eq!(hours(20_000 * DAY, 20_000 * DAY + 59), 0);
+    assert_eq!(hours(20_000 * DAY + 59, 20_000 * DAY + 60), 1);
+    assert_eq!(hours(20_000 * DAY, 22_000 * DAY), 48_000);
+    assert_eq!(hours(20_000 * DAY, 19_990 * DAY), 0);
+}
+
+#[test]
 fn a_sweep_removes_the_expired_and_reports_the_due() {
     let mut table = table(BUDGET_BYTES_MIN);
     let mut profile = Profile::new();
