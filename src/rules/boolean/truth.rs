@@ -49,13 +49,13 @@ fn any_row(terms: u32, found: impl Fn(u32) -> bool) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     /// Random expressions over the terms `0..terms`.
-    pub(in super::super) fn expression(terms: u32) -> impl Strategy<Value = Node<u32>> {
+    pub(crate) fn expression(terms: u32) -> impl Strategy<Value = Node<u32>> {
         (0..terms).prop_map(Node::Term).prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 inner.clone().prop_map(|node| Node::Not(Box::new(node))),
