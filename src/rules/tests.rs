@@ -1,10 +1,22 @@
 //! The matcher against the oracle: random rules, random calls. Everything follows from the seeds.
 
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
+
 use super::language::Checker;
 use super::oracle::Oracle;
 use super::*;
 use crate::ids::Signal;
 use crate::limits::{COMMA_PARTS_MAX, SIGNAL_VALUE_BYTES_MAX, SIGNALS_MAX, VALUES_MAX};
+
+/// Property tests of this module: the same cases each time, nothing written to disk.
+pub(super) fn cases(count: u32, seed: u64) -> ProptestConfig {
+    ProptestConfig {
+        cases: count,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
 
 const RULE_SETS: u64 = 400;
 const CALLS_PER_SET: usize = 40;
@@ -383,4 +395,18 @@ fn shards_share_the_matcher() {
     fn sent<T: Send>() {}
     shared::<Matcher>();
     sent::<MatcherScratch>();
+}
+
+/// Of a longer list the parts behind the bound are in the whole value only.
+#[test]
+fn parts_behind_the_bound_are_no_values_of_their_own() {
+    let rules = [rule(1, "a startswith zz"), rule(2, "a endswith zz"), rule(3, "a == zz"), rule(4, "a contains zz")];
+    let matcher = Matcher::compile(&rules, &[], MatcherOptions::default()).expect("all load");
+    let (mut scratch, mut realised) = (matcher.scratch(), Vec::new());
+    for (parts_before, expected) in [(COMMA_PARTS_MAX - 1, &[1, 2, 3, 4][..]), (COMMA_PARTS_MAX, &[4])] {
+        let value = [&b"x,".repeat(parts_before)[..], b"zz,x"].concat();
+        let signals = [Signal { key: b"a", value: &value, split: true }];
+        assert!(matcher.evaluate(&signals, None, &mut scratch, &mut realised).truncated);
+        assert_eq!(realised.iter().map(|id| id.0).collect::<Vec<_>>(), expected);
+    }
 }

@@ -102,6 +102,7 @@ mod tests {
 
     use super::super::expression;
     use super::*;
+    use crate::rules::tests::cases;
 
     fn holds(conjunctions: &[Conjunction], assignment: u32) -> bool {
         conjunctions
@@ -135,7 +136,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, rng_seed: proptest::test_runner::RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(cases(300, 1))]
 
         #[test]
         fn the_normal_form_means_the_same(node in expression(5)) {

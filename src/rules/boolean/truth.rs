@@ -53,6 +53,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rules::tests::cases;
 
     /// Random expressions over the terms `0..terms`.
     pub(crate) fn expression(terms: u32) -> impl Strategy<Value = Node<u32>> {
@@ -66,7 +67,7 @@ pub(crate) mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, rng_seed: proptest::test_runner::RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(cases(300, 2))]
 
         #[test]
         fn the_table_agrees_with_trying_each_assignment(node in expression(8)) {

@@ -163,6 +163,7 @@ mod tests {
     use crate::rules::boolean::expression;
     use crate::rules::matcher::bits::Bits;
     use crate::rules::matcher::index::decide as decide_tree;
+    use crate::rules::tests::cases;
 
     fn and(terms: &[u32]) -> Node<u32> {
         Node::And(terms.iter().map(|term| Node::Term(*term)).collect())
@@ -207,7 +208,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, rng_seed: proptest::test_runner::RngSeed::Fixed(4), failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(cases(300, 4))]
 
         #[test]
         fn decisions_and_covers_are_sound(node in expression(6)) {
