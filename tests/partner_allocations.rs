@@ -245,7 +245,7 @@ fn choose_destinations() -> u64 {
             segments: vec![SegmentId(1)],
         })
     };
-    let kind = |id: u32| if id % 2 == 0 { cookie(id) } else { url() };
+    let kind = |id: u32| if id.is_multiple_of(2) { cookie(id) } else { url() };
     let settings: Vec<_> = (0..1_000).map(|id| DestinationSettings { id, vendor_id: None, kind: kind(id) }).collect();
     let (destinations, mut entries) = (Destinations::compile(&settings).unwrap(), Entries::new());
     let segments: Vec<_> = (0..200).map(SegmentId).collect();
