@@ -1,10 +1,13 @@
-//! Asking partners and reading their answers allocates nothing once everything is made. A binary of its own, for the
+//! Asking partners, reading their answers and choosing destinations allocates nothing once everything is made. A binary of its own, for the
 //! counting allocator is global; one test, for its count is too.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use pinion::ids::{DataSourceId, PartnerIndex};
+use pinion::destination::{
+    CookieSettings, DestinationKind, DestinationSettings, Destinations, Entries, Platform, UrlSettings, UrlTag,
+};
+use pinion::ids::{DataSourceId, PartnerIndex, SegmentId};
 use pinion::limits::PARTNER_BODY_BYTES_MAX;
 use pinion::partner::answer::Answer;
 use pinion::partner::calls::Calls;
@@ -223,10 +226,45 @@ fn drive_pool_and_calls() -> u64 {
     })
 }
 
+fn choose_destinations() -> u64 {
+    let cookie = |id: u32| {
+        DestinationKind::Cookie(CookieSettings {
+            name: format!("c{id}"),
+            domain: ".a.example".to_owned(),
+            ttl_days: 30,
+            key: Some("k".to_owned()),
+            separator: ",".to_owned(),
+            values: (0..100).map(|segment| (SegmentId(segment), format!("{segment}-%did%"))).collect(),
+        })
+    };
+    let url = || {
+        DestinationKind::Url(UrlSettings {
+            tag: UrlTag::Img,
+            url: "//a.example/?u=%did%".to_owned(),
+            secure_url: Some("https://a.example/?u=%did%&i=%dpid_1!%".to_owned()),
+            segments: vec![SegmentId(1)],
+        })
+    };
+    let kind = |id: u32| if id.is_multiple_of(2) { cookie(id) } else { url() };
+    let settings: Vec<_> = (0..1_000).map(|id| DestinationSettings { id, vendor_id: None, kind: kind(id) }).collect();
+    let (destinations, mut entries) = (Destinations::compile(&settings).unwrap(), Entries::new());
+    let segments: Vec<_> = (0..200).map(SegmentId).collect();
+    let allocations = allocations_of(|| {
+        for platform in [Platform::Browser, Platform::Mobile] {
+            entries.clear();
+            destinations.url_entries(&segments, |_| true, &Values, platform, &mut entries);
+            destinations.cookie_entries(&segments, |_| true, &Values, &mut entries);
+        }
+    });
+    assert!(entries.urls().len() > 100 && entries.dropped() > 100, "more than there is room for");
+    allocations
+}
+
 #[test]
 fn nothing_is_allocated_on_the_way_to_a_partner_and_back() {
     assert!(allocations_of(|| drop(vec![0; 8])) > 0, "the allocator counts");
     assert_eq!(read_answers(), 0, "while reading answers");
     assert_eq!(write_requests(), 0, "while writing requests");
+    assert_eq!(choose_destinations(), 0, "while choosing destinations");
     assert_eq!(drive_pool_and_calls(), 0, "in pools and calls");
 }

@@ -9,7 +9,8 @@ pub enum FormatName {
     /// `{"segment":[{"segment_id":"a","ttl":86400}]}`
     #[default]
     Pinion,
-    /// `{"user":{"data":[{"segment":[{"id":"1"}]}]}}`, the same under `ortb2`, and `{"audience":[{"ids":[{"id":"1"}]}]}`
+    /// `{"user":{"data":[{"segment":[{"id":"1"}]}]}}`, the same under `ortb2`, and
+    /// `{"audience":[{"ids":[{"id":"1"}]}]}`
     OpenRtb,
     /// `{"segments":["a",1]}`, at any number of configured paths
     Flat,

@@ -13,25 +13,52 @@ const NEGATIVE_TTL_S: u32 = 60;
 
 #[test]
 fn cases() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/partner");
-    let mut reader = AnswerReader::new();
-    let mut answer = Answer::new();
-    let (mut count, mut failures) = (0, String::new());
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap();
-        for case in text.split("\n== ").skip(1) {
-            let case = Case::parse(case);
-            let found = case.run(&mut reader, &mut answer);
-            count += 1;
-            if found != case.expected {
-                writeln!(failures, "{}: {}\nexpected:\n{}\nfound:\n{found}", path.display(), case.name, case.expected)
-                    .unwrap();
-            }
+    let (mut reader, mut answer) = (AnswerReader::new(), Answer::new());
+    let mut failures = String::new();
+    let count = for_each_case(|case| {
+        let found = case.run(case.body.as_bytes(), &mut reader, &mut answer);
+        if found != case.expected {
+            writeln!(failures, "{}\nexpected:\n{}\nfound:\n{found}\n", case.name, case.expected).unwrap();
         }
-    }
+    });
     assert!(count > 80, "only {count} cases");
     assert!(failures.is_empty(), "\n{failures}");
+}
+
+/// Cut off at every byte, and with every byte replaced by some that mean something: whatever comes out, nothing panics
+/// and what is cut off within the JSON is never taken for an answer.
+#[test]
+fn damaged_bodies_do_no_harm() {
+    let (mut reader, mut answer) = (AnswerReader::new(), Answer::new());
+    for_each_case(|case| {
+        let body = case.body.trim_ascii().as_bytes();
+        for end in 0..body.len() {
+            let found = case.run(&body[..end], &mut reader, &mut answer);
+            let is_cut = body.ends_with(b"}") && case.status == 200 && !case.expected.starts_with("error ");
+            assert!(!is_cut || found.starts_with("error "), "{} at {end}: {found}", case.name);
+        }
+        let mut damaged = body.to_vec();
+        for at in 0..body.len() {
+            for byte in b"{}[]\":,\\0n(;\x00\xff" {
+                damaged[at] = *byte;
+                case.run(&damaged, &mut reader, &mut answer);
+            }
+            damaged[at] = body[at];
+        }
+    });
+}
+
+fn for_each_case(mut visit: impl FnMut(Case<'_>)) -> usize {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/partner");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for case in text.split("\n== ").skip(1) {
+            visit(Case::parse(case));
+            count += 1;
+        }
+    }
+    count
 }
 
 struct Case<'a> {
@@ -85,10 +112,10 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn run(&self, reader: &mut AnswerReader, answer: &mut Answer) -> String {
+    fn run(&self, body: &[u8], reader: &mut AnswerReader, answer: &mut Answer) -> String {
         let format = Format::compile(&self.settings).unwrap();
         let head = AnswerHead { status: self.status, content_encoding: self.encoding.map(str::as_bytes) };
-        match reader.read(&format, head, self.body.as_bytes(), self.now_ms, answer) {
+        match reader.read(&format, head, body, self.now_ms, answer) {
             Ok(()) => dump(answer),
             Err(error) => {
                 assert!(answer.is_without_segments() && answer.partner_id().is_none());
@@ -99,7 +126,7 @@ impl<'a> Case<'a> {
 }
 
 fn dump(answer: &Answer) -> String {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).expect("JSON is UTF-8").to_owned();
     let mut out = match answer.kind {
         AnswerKind::Known => format!("known for {} s\n", answer.fresh_s(CONFIGURED_TTL_S, NEGATIVE_TTL_S)),
         AnswerKind::NothingKnown => "nothing known\n".to_owned(),
