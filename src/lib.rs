@@ -21,6 +21,7 @@ pub mod rules;
 pub mod segments;
 
 pub mod ruleset;
+pub mod shard;
 
 pub mod config;
 pub mod control;

@@ -120,6 +120,8 @@ pub const PARTNER_STATUS_LINE_BYTES_MAX: usize = 1_024;
 pub const PARTNER_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const PARTNER_SEGMENTS_MAX: usize = 1_000;
 pub const PARTNER_SEGMENT_BYTES_MAX: usize = 512;
+/// Values that all partners' segments together offer to one call's rules; the rest is left out with error 10.
+pub const PARTNER_SIGNALS_MAX: usize = 1_024;
 pub const PARTNER_JSON_DEPTH_MAX: usize = 32;
 pub const PARTNER_RETRY_AFTER_S_MAX: u64 = 60;
 

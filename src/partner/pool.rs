@@ -83,6 +83,17 @@ impl<C: Copy + Eq> Pool<C> {
         Acquired::Queue
     }
 
+    /// A call lost its connection and is to be sent again, ahead of all others, on a new one. `true`: the caller opens
+    /// one, which is counted as connecting; `false`: no more may be open.
+    pub fn retry(&mut self, call: u32) -> bool {
+        if self.open_count() >= self.limits.connections_max {
+            return false;
+        }
+        self.waiters.push_front(call);
+        self.connecting += 1;
+        true
+    }
+
     /// A call gave up waiting. `false`: it did not wait.
     pub fn give_up(&mut self, call: u32) -> bool {
         match self.waiters.iter().position(|&waiter| waiter == call) {

@@ -16,6 +16,12 @@ pub struct AnswerReader {
     members: Vec<u32>,
 }
 
+impl std::fmt::Debug for AnswerReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AnswerReader")
+    }
+}
+
 /// What the response's head says.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerHead<'a> {

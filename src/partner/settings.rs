@@ -249,6 +249,11 @@ impl Partner {
         (u64::from(mixed) * 1_000) >> 32 < u64::from(self.share_permille)
     }
 
+    /// The traits that stand for a segment.
+    pub fn traits_of(&self, segment: &[u8]) -> &[TraitId] {
+        self.segment_traits.of(segment)
+    }
+
     /// The macros of all that is sent: for the check that none of them names a private signal by a detour.
     pub fn macros(&self) -> impl Iterator<Item = &Macro> {
         let body = match &self.body {

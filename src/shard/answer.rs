@@ -8,7 +8,7 @@ use super::job::Context;
 use super::prepare::Prepared;
 use super::values::Values;
 use super::{Message, Shard};
-use crate::destination::{self, UrlTag};
+use crate::destination::{self, Entries, UrlTag};
 use crate::event::answer::{
     self, Connection, CookieValue, Cookies, Destination, DestinationKind, Envelope, EventAnswer, Fault, IdAnswer,
     Stuff, Written,
@@ -16,8 +16,7 @@ use crate::event::answer::{
 use crate::event::call::{Call, MediaEvent, Platform, SegmentList};
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::{host, redirect};
-use crate::http::request_line::Version;
-use crate::http::{Method, Request, status};
+use crate::http::{Method, Request, Version, status};
 use crate::ids::SegmentId;
 use crate::limits::{DESTINATION_ENTRIES_MAX, LOCATION_BYTES_MAX, TARGET_BYTES_MAX};
 use crate::privacy::Use;
@@ -57,12 +56,12 @@ impl Shard {
             let envelope = self.envelope(io, context, prepared);
             return self.write_answer(|out| answer::pixel(out, &envelope, errors));
         }
-        self.destinations.clear();
+        let mut entries = self.destinations.take().expect("one answer is written at a time");
+        entries.clear();
         if prepared.decision.allows(Use::Destinations) {
-            self.fill_destinations(io, context, prepared, profile);
+            self.fill_destinations(io, context, prepared, profile, &mut entries);
         }
         self.list_segments(prepared);
-        let entries = std::mem::take(&mut self.destinations);
         let stuff: SmallVec<[Stuff<'_>; DESTINATION_ENTRIES_MAX]> = entries
             .cookies()
             .map(|cookie| Stuff {
@@ -98,7 +97,7 @@ impl Shard {
         };
         let buffer = self.event_answer(io, context, prepared, &event);
         drop((stuff, urls));
-        self.destinations = entries;
+        self.destinations = Some(entries);
         self.realised = realised;
         self.segments = segments;
         buffer
@@ -262,6 +261,7 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
         profile: &Profile,
+        entries: &mut Entries,
     ) {
         let call = &prepared.call;
         if prepared.account.destinations.is_empty() {
@@ -277,15 +277,15 @@ impl Shard {
             random: self.generator.u64(),
             timeout_ms: 0,
         };
-        let allows = |vendor| vendor.is_none() || prepared.decision.allows_vendor(vendor);
+        let allows = |vendor| prepared.decision.allows_vendor(vendor);
         let destinations = &prepared.account.destinations;
-        destinations.cookie_entries(&self.segments, allows, &values, &mut self.destinations);
+        destinations.cookie_entries(&self.segments, allows, &values, entries);
         if call.destinations {
             let platform = match call.platform {
                 Some(Platform::Ios | Platform::Android) => destination::Platform::Mobile,
                 _ => destination::Platform::Browser,
             };
-            destinations.url_entries(&self.segments, allows, &values, platform, &mut self.destinations);
+            destinations.url_entries(&self.segments, allows, &values, platform, entries);
         }
     }
 
@@ -309,22 +309,28 @@ impl Shard {
         arrival: &Arrival<'_>,
         call: &Call<'_>,
         is_id: bool,
-    ) -> Served {
+    ) -> Option<Buffer> {
         let envelope = self.bare_envelope(io, rules, arrival);
         let errors = call.errors;
-        let buffer = if is_id {
-            let answer = IdAnswer { id_sync_ttl_s: ID_SYNC_TTL_S, opt_out_ttl_s: OPT_OUT_TTL_S, errors, ..IdAnswer::default() };
+        if is_id {
+            let answer =
+                IdAnswer { id_sync_ttl_s: ID_SYNC_TTL_S, opt_out_ttl_s: OPT_OUT_TTL_S, errors, ..IdAnswer::default() };
             self.write_answer(|out| answer::id(out, &envelope, &answer, None))
         } else if !call.json || arrival.request.fields.sec_fetch_dest == Some(b"image") {
             self.write_answer(|out| answer::pixel(out, &envelope, errors))
         } else {
             let event = EventAnswer { errors, ..EventAnswer::default() };
             self.write_answer(|out| answer::event(out, &envelope, &event, None))
-        };
-        Served::from(buffer)
+        }
     }
 
-    pub(super) fn fault<I: Io>(&mut self, io: &mut I, rules: &Ruleset, arrival: &Arrival<'_>, fault: Fault<'_>) -> Served {
+    pub(super) fn fault<I: Io>(
+        &mut self,
+        io: &mut I,
+        rules: &Ruleset,
+        arrival: &Arrival<'_>,
+        fault: Fault<'_>,
+    ) -> Served {
         self.plain(io, rules, arrival, |out, envelope| answer::fault(out, envelope, fault))
     }
 
@@ -374,9 +380,8 @@ impl Shard {
     pub(super) fn bare_envelope<'a, I: Io>(&self, io: &I, rules: &'a Ruleset, arrival: &Arrival<'a>) -> Envelope<'a> {
         let request = arrival.request;
         let account = super::prepare::account_of_host(rules, request.host, None).ok();
-        let allows = |origin: &&[u8]| {
-            account.is_some_and(|index| rules.accounts[index.0 as usize].origins.allows(origin))
-        };
+        let allows =
+            |origin: &&[u8]| account.is_some_and(|index| rules.accounts[index.0 as usize].origins.allows(origin));
         let origin = request.fields.origin.filter(allows);
         let opens = Opening { origin, ..self.opening(io, &arrival.context) };
         envelope(opens, request, &rules.server.node, arrival.close)
@@ -396,7 +401,8 @@ impl Shard {
 
     /// Whether the answer tells its client that the connection closes.
     fn closes(&self, context: &Context) -> bool {
-        self.answer_closes || (context.edge == self.id && self.clients[context.conn.slot as usize].closes_after_answer())
+        self.answer_closes
+            || (context.edge == self.id && self.clients[context.conn.slot as usize].closes_after_answer())
     }
 
     /// Writes an answer into the buffer that the edge shard lent, or into one of our own; into a large one if need be.

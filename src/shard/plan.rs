@@ -3,7 +3,7 @@
 use crate::limits::{BUFFER_LARGE_BYTES, BUFFER_SMALL_BYTES};
 
 /// Large buffers of one shard: what two shards may owe each other is bounded by it.
-pub const LARGE_BUFFERS_MAX: usize = 256;
+pub(super) const LARGE_BUFFERS_MAX: usize = 256;
 /// Requests that one shard may have parked or away.
 const JOBS_MAX: usize = 4_096;
 /// Partner calls that one shard may have under way.
