@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diagnostic;
+pub mod regex;
 
 use crate::ids::{DataSourceId, Signal, TraitId};
 pub use diagnostic::Diagnostic;
