@@ -40,18 +40,45 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug)]
 enum Frame {
     /// Go on elsewhere.
-    Retry { op: u32, at: u32 },
+    Retry {
+        op: u32,
+        at: u32,
+    },
     /// Put back and fail on.
-    RestoreLocal { local: u32, value: u32 },
-    RestoreGroup { group: u32, start: u32, end: u32 },
+    RestoreLocal {
+        local: u32,
+        value: u32,
+    },
+    RestoreGroup {
+        group: u32,
+        start: u32,
+        end: u32,
+    },
     /// Give back one character of a greedy run, down to `floor`.
-    GiveBack { op: u32, floor: u32, at: u32 },
+    GiveBack {
+        op: u32,
+        floor: u32,
+        at: u32,
+    },
     /// Take one more character of a lazy run of `count`.
-    TakeMore { op: u32, at: u32, count: u32 },
+    TakeMore {
+        op: u32,
+        at: u32,
+        count: u32,
+    },
     /// Do one more of lazy rounds.
-    RoundMore { op: u32, at: u32, count: u32 },
+    RoundMore {
+        op: u32,
+        at: u32,
+        count: u32,
+    },
     /// The bottom of what the instruction `op` began at `at`: an atomic part, a look, or the round `count`.
-    Base { op: u32, at: u32, count: u32, below: u32 },
+    Base {
+        op: u32,
+        at: u32,
+        count: u32,
+        below: u32,
+    },
 }
 
 /// Frames that a run may need: a step adds at most two.
@@ -453,7 +480,9 @@ impl Run<'_> {
             Assertion::End => after.is_empty(),
             Assertion::LastLineEnd { unix: true } => matches!(after, b"" | b"\n"),
             Assertion::LastLineEnd { unix: false } => {
-                after.is_empty() || after == b"\r\n" || (starts_line_end(before, after) && decode_first(after).1 == after.len())
+                after.is_empty()
+                    || after == b"\r\n"
+                    || (starts_line_end(before, after) && decode_first(after).1 == after.len())
             }
             Assertion::LineEnd { unix: true } => after.is_empty() || after[0] == b'\n',
             Assertion::LineEnd { unix: false } => after.is_empty() || starts_line_end(before, after),

@@ -30,7 +30,9 @@ impl Boundaries {
             let (character, length) = decode_last(before);
             // Java looks for the base from the second half of a supplementary mark, and finds none.
             word.contains(character)
-                || (character <= 0xFFFF && self.mark.contains(character) && self.has_base(&before[..before.len() - length]))
+                || (character <= 0xFFFF
+                    && self.mark.contains(character)
+                    && self.has_base(&before[..before.len() - length]))
         };
         let right = !after.is_empty() && {
             let character = decode_first(after).0;

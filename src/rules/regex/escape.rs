@@ -247,7 +247,9 @@ impl Parser {
         }
         match right {
             Some(right) => Ok(right),
-            None => self.cursor.error_with_hint(place, "&& has nothing on its right", "write \\&\\& for the characters"),
+            None => {
+                self.cursor.error_with_hint(place, "&& has nothing on its right", "write \\&\\& for the characters")
+            }
         }
     }
 

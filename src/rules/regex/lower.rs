@@ -85,9 +85,10 @@ fn look(assertion: Assertion, last: bool) -> Option<Hir> {
 }
 
 fn class(set: &CharSet) -> Hir {
-    let ranges = set.ranges().iter().flat_map(|&(first, last)| {
-        [(first, last.min(0xD7FF)), (first.max(0xE000), last.min(0x10_FFFF))]
-    });
+    let ranges = set
+        .ranges()
+        .iter()
+        .flat_map(|&(first, last)| [(first, last.min(0xD7FF)), (first.max(0xE000), last.min(0x10_FFFF))]);
     let ranges = ranges.filter_map(|(first, last)| {
         let (first, last) = (char::from_u32(first)?, char::from_u32(last)?);
         (first <= last).then(|| ClassUnicodeRange::new(first, last))

@@ -70,7 +70,11 @@ impl Parser {
                 '.' => self.simple(|flags| Node::Set(dot(flags))),
                 '*' | '+' | '?' => {
                     let message = format!("{next} has nothing before it to repeat");
-                    return self.cursor.error_with_hint(self.cursor.place(), &message, &format!("write \\{next} for the character"));
+                    return self.cursor.error_with_hint(
+                        self.cursor.place(),
+                        &message,
+                        &format!("write \\{next} for the character"),
+                    );
                 }
                 _ => self.atom()?,
             };
@@ -166,7 +170,7 @@ impl Parser {
         let saved = self.cursor.flags;
         self.cursor.bump();
         self.enter(open)?;
-        let node = if self.cursor.eat_raw('?') {
+        let node = if self.cursor.eat('?') {
             match self.special_group(open)? {
                 Some(node) => node,
                 None => {
@@ -202,7 +206,7 @@ impl Parser {
                 Node::Look(Look { behind: None, negative: kind == Some('!'), body: Box::new(self.alternation()?) })
             }
             Some('>') => Node::Atomic(Box::new(self.alternation()?)),
-            Some('<') => match self.cursor.peek_raw() {
+            Some('<') => match self.cursor.peek() {
                 Some(sign @ ('=' | '!')) => {
                     self.cursor.bump();
                     self.look_behind(open, sign == '!')?
@@ -217,10 +221,10 @@ impl Parser {
             },
             _ => {
                 self.flags()?;
-                if self.cursor.eat_raw(')') {
+                if self.cursor.eat(')') {
                     return Ok(None);
                 }
-                if !self.cursor.eat_raw(':') {
+                if !self.cursor.eat(':') {
                     let hint = "known are (?: (?= (?! (?> (?<= (?<! (?<name> and the flags i d m s u x U";
                     return self.cursor.error_with_hint(self.cursor.place(), "unknown kind of group or flag", hint);
                 }
@@ -260,7 +264,7 @@ impl Parser {
 
     fn flags(&mut self) -> Result<(), RegexError> {
         let mut on = true;
-        while let Some(next) = self.cursor.peek_raw() {
+        while let Some(next) = self.cursor.peek() {
             let flags = &mut self.cursor.flags;
             match next {
                 'i' => flags.case_insensitive = on,

@@ -114,8 +114,7 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn new(root: &Node, groups: u32) -> Program {
-        let mut compiler =
-            Compiler { program: Program { groups, ..Program::default() }, places: HashMap::new() };
+        let mut compiler = Compiler { program: Program { groups, ..Program::default() }, places: HashMap::new() };
         compiler.node(root);
         compiler.emit(Op::Match);
         compiler.program

@@ -33,7 +33,8 @@ pub(super) fn named(name: &str, context: Context) -> Option<CharSet> {
             .or_else(|| plain(name, context.case_insensitive))
             .or_else(|| script(name));
     }
-    let posix = if context.unicode { posix_unicode(&name.to_ascii_uppercase(), context.case_insensitive) } else { None };
+    let posix =
+        if context.unicode { posix_unicode(&name.to_ascii_uppercase(), context.case_insensitive) } else { None };
     posix.or_else(|| plain(name, context.case_insensitive))
 }
 
@@ -66,7 +67,9 @@ pub(super) fn white_space() -> CharSet {
 
 /// A word character of `(?U)`.
 pub(super) fn word() -> CharSet {
-    ["Alphabetic", "M", "Nd", "Pc", "Join_Control"].into_iter().fold(CharSet::default(), |set, name| set.union(&known(name)))
+    ["Alphabetic", "M", "Nd", "Pc", "Join_Control"]
+        .into_iter()
+        .fold(CharSet::default(), |set, name| set.union(&known(name)))
 }
 
 /// What `\b` takes for a letter or digit, by itself and as the base of combining marks.
@@ -102,10 +105,12 @@ fn plain(name: &str, case_insensitive: bool) -> Option<CharSet> {
     let ascii = |ranges: &[(u32, u32)]| Some(CharSet::of(ranges));
     match name {
         "Lu" | "Ll" | "Lt" if case_insensitive => Some(known("LC")),
-        "L" | "Lu" | "Ll" | "Lt" | "LC" | "Lm" | "Lo" | "M" | "Mn" | "Me" | "Mc" | "N" | "Nd" | "Nl" | "No" | "Z" | "Zs" | "Zl"
-        | "Zp" | "Cc" | "Cf" | "Co" | "P" | "Pd" | "Ps" | "Pe" | "Pc" | "Po" | "Pi" | "Pf" | "S" | "Sm" | "Sc" | "Sk" | "So"
-        | "Cs" | "Cn" => Some(known(name)),
-        "C" => Some(["Cc", "Cf", "Co", "Cs", "Cn"].into_iter().fold(CharSet::default(), |set, name| set.union(&known(name)))),
+        "L" | "Lu" | "Ll" | "Lt" | "LC" | "Lm" | "Lo" | "M" | "Mn" | "Me" | "Mc" | "N" | "Nd" | "Nl" | "No" | "Z"
+        | "Zs" | "Zl" | "Zp" | "Cc" | "Cf" | "Co" | "P" | "Pd" | "Ps" | "Pe" | "Pc" | "Po" | "Pi" | "Pf" | "S"
+        | "Sm" | "Sc" | "Sk" | "So" | "Cs" | "Cn" => Some(known(name)),
+        "C" => Some(
+            ["Cc", "Cf", "Co", "Cs", "Cn"].into_iter().fold(CharSet::default(), |set, name| set.union(&known(name))),
+        ),
         "LD" => Some(letter_or_digit()),
         "L1" => ascii(&[(0, 0xFF)]),
         "all" => Some(CharSet::all()),
@@ -212,7 +217,14 @@ fn script(name: &str) -> Option<CharSet> {
         let (long, short) = entry.split_once('=')?;
         (name.eq_ignore_ascii_case(long) || name.eq_ignore_ascii_case(short)).then_some(long)
     })?;
-    Some(table(&format!("Script={known_name}")).intersect(&assigned()))
+    let set = table(&format!("Script={known_name}")).intersect(&assigned());
+    // Two marks that a later version gave to Han.
+    let moved_marks = CharSet::of(&[(0x16FE2, 0x16FE3)]);
+    Some(match known_name {
+        "Common" => set.union(&moved_marks),
+        "Han" => set.subtract(&moved_marks),
+        _ => set,
+    })
 }
 
 /// A category or binary property as Unicode 13 had it.
@@ -225,17 +237,27 @@ fn known(name: &str) -> CharSet {
 }
 
 /// Takes back what later versions changed about characters that version 13 had.
-fn mended(_name: &str, set: CharSet) -> CharSet {
-    set
+fn mended(name: &str, set: CharSet) -> CharSet {
+    let moved_marks = CharSet::of(&[(0x1734, 0x1734), (0x1171E, 0x1171E)]);
+    match name {
+        "Alphabetic" => {
+            let added = [(0x363, 0x36F), (0xC04, 0xC04), (0xF82, 0xF83), (0x1DD3, 0x1DE6), (0x11080, 0x11081)];
+            set.subtract(&CharSet::of(&added))
+        }
+        "Lowercase" => set.subtract(&CharSet::of(&[(0x10FC, 0x10FC), (0xAB69, 0xAB69)])),
+        "Mn" => set.union(&moved_marks),
+        "Mc" => set.subtract(&moved_marks),
+        _ => set,
+    }
 }
 
 /// One of `regex-syntax`'s own tables.
 fn table(name: &str) -> CharSet {
     let hir = regex_syntax::parse(&format!("\\p{{{name}}}")).expect("every name that is asked for here exists");
     match hir.kind() {
-        HirKind::Class(Class::Unicode(class)) => {
-            CharSet::of(&class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect::<Vec<_>>())
-        }
+        HirKind::Class(Class::Unicode(class)) => CharSet::of(
+            &class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect::<Vec<_>>(),
+        ),
         HirKind::Literal(literal) => {
             let text = std::str::from_utf8(&literal.0).expect("a literal of one character");
             CharSet::of(&text.chars().map(|character| (character.into(), character.into())).collect::<Vec<_>>())

@@ -134,8 +134,14 @@ mod tests {
 
     #[test]
     fn decoding_agrees_in_both_directions_on_any_bytes() {
-        let samples: &[&[u8]] =
-            &[b"a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", b"\xC3", b"\xE2\x82", b"\xED\xA0\x80x", b"\xF4\x90\x80\x80", b"\xA9\xC3\xA9\xA9"];
+        let samples: &[&[u8]] = &[
+            b"a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80",
+            b"\xC3",
+            b"\xE2\x82",
+            b"\xED\xA0\x80x",
+            b"\xF4\x90\x80\x80",
+            b"\xA9\xC3\xA9\xA9",
+        ];
         for bytes in samples {
             let mut forward = Vec::new();
             let mut at = 0;

@@ -61,22 +61,13 @@ pub(super) enum Assertion {
     /// `\z`
     End,
     /// `$` and `\Z`: at the end, or before a last line terminator.
-    LastLineEnd {
-        unix: bool,
-    },
+    LastLineEnd { unix: bool },
     /// `^` after `(?m)`
-    LineStart {
-        unix: bool,
-    },
+    LineStart { unix: bool },
     /// `$` after `(?m)`
-    LineEnd {
-        unix: bool,
-    },
+    LineEnd { unix: bool },
     /// `\b` and `\B`
-    WordBoundary {
-        negative: bool,
-        unicode: bool,
-    },
+    WordBoundary { negative: bool, unicode: bool },
 }
 
 /// How a back reference compares.
@@ -161,9 +152,10 @@ impl Node {
             Node::Sequence(nodes) => nodes.iter().map(Node::lengths).fold((0, Some(0)), |sum, next| {
                 (sum.0.saturating_add(next.0), sum.1.zip(next.1).map(|(a, b)| a.saturating_add(b)))
             }),
-            Node::Alternation(nodes) => nodes.iter().map(Node::lengths).fold((u64::MAX, Some(0)), |sum, next| {
-                (sum.0.min(next.0), sum.1.zip(next.1).map(|(a, b)| a.max(b)))
-            }),
+            Node::Alternation(nodes) => nodes
+                .iter()
+                .map(Node::lengths)
+                .fold((u64::MAX, Some(0)), |sum, next| (sum.0.min(next.0), sum.1.zip(next.1).map(|(a, b)| a.max(b)))),
             Node::Repeat(repeat) => {
                 let (min, max) = repeat.body.lengths();
                 let max = max.filter(|_| repeat.method() != Method::Loop);

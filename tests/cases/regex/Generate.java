@@ -47,8 +47,8 @@ public class Generate {
             for (String value : others) if (kept++ < 6) line.append("\t-").append(encode(value));
         } catch (PatternSyntaxException bad) {
             line.append("\t!");
-        } catch (NullPointerException javaBug) {
-            // Java 17 trips over some misplaced && in classes: no answer to learn from.
+        } catch (NullPointerException | StringIndexOutOfBoundsException javaBug) {
+            // Java 17 trips over some misplaced && in classes and some back references to supplementary characters.
             return;
         }
         out.println(line);
