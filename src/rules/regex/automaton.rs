@@ -17,7 +17,7 @@ use crate::limits;
 /// One or more patterns, each matched against a whole value.
 #[derive(Debug)]
 pub(super) enum Automaton {
-    Table { table: Box<dense::DFA<Vec<u32>>>, start: regex_automata::util::primitives::StateID },
+    Table { table: Box<dense::DFA<Vec<u32>>>, start: StateID },
     Simulation(Box<NFA>),
 }
 
@@ -43,25 +43,24 @@ pub(super) enum End {
 
 impl Automaton {
     pub(super) fn new(hirs: &[&Hir]) -> Result<Automaton, TooLarge> {
-        let config = thompson::Config::new()
-            .utf8(false)
-            .shrink(false)
-            .which_captures(WhichCaptures::None)
-            .nfa_size_limit(Some(limits::REGEX_PROGRAM_BYTES_MAX));
-        let nfa = thompson::Compiler::new().configure(config).build_many_from_hir(hirs).map_err(|_| TooLarge)?;
+        let nfa = states_of(hirs)?;
         let config = dense::Config::new()
             .match_kind(MatchKind::All)
             .start_kind(StartKind::Anchored)
             .accelerate(false)
             .dfa_size_limit(Some(limits::REGEX_PROGRAM_BYTES_MAX))
             .determinize_size_limit(Some(limits::REGEX_PROGRAM_BYTES_MAX));
-        let Ok(table) = dense::Builder::new().configure(config).build_from_nfa(&nfa) else {
-            return Ok(Automaton::Simulation(Box::new(nfa)));
-        };
-        match table.start_state(&start::Config::new().anchored(Anchored::Yes)) {
-            Ok(start) => Ok(Automaton::Table { table: Box::new(table), start }),
-            Err(_) => Ok(Automaton::Simulation(Box::new(nfa))),
-        }
+        let table = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok();
+        let start = table.as_ref().and_then(|table| table.start_state(&anchored()).ok());
+        Ok(match table.zip(start) {
+            Some((table, start)) => Automaton::Table { table: Box::new(table), start },
+            None => Automaton::Simulation(Box::new(nfa)),
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn simulation(hirs: &[&Hir]) -> Result<Automaton, TooLarge> {
+        Ok(Automaton::Simulation(Box::new(states_of(hirs)?)))
     }
 
     pub(super) fn is_table(&self) -> bool {
@@ -91,6 +90,31 @@ impl Automaton {
             Automaton::Simulation(nfa) => run_simulation(nfa, value, scratch, on_match),
         }
     }
+}
+
+impl Scratch {
+    #[cfg(test)]
+    pub(super) fn capacities(&self) -> [usize; 4] {
+        [
+            self.pending.capacity(),
+            self.reached.members.capacity(),
+            self.reached.places.capacity(),
+            self.stack.capacity(),
+        ]
+    }
+}
+
+fn states_of(hirs: &[&Hir]) -> Result<NFA, TooLarge> {
+    let config = thompson::Config::new()
+        .utf8(false)
+        .shrink(false)
+        .which_captures(WhichCaptures::None)
+        .nfa_size_limit(Some(limits::REGEX_PROGRAM_BYTES_MAX));
+    thompson::Compiler::new().configure(config).build_many_from_hir(hirs).map_err(|_| TooLarge)
+}
+
+fn anchored() -> start::Config {
+    start::Config::new().anchored(Anchored::Yes)
 }
 
 fn run_table(table: &dense::DFA<Vec<u32>>, start: StateID, value: &[u8], on_match: &mut dyn FnMut(usize)) {

@@ -323,8 +323,8 @@ impl Run<'_> {
         self.drop_to_base();
         let extra = count >= data.min;
         if extra && self.at == at {
-            // An optional round that matched nothing ends the repetition, and a lazy one fails.
-            return data.kind != Kind::Lazy && self.go(data.exit);
+            // An optional round that matched nothing ends the repetition; a lazy one fails, except that of a `??`.
+            return (data.kind != Kind::Lazy || data.max == 1) && self.go(data.exit);
         }
         if extra && data.kind == Kind::Greedy {
             self.push(Frame::Retry { op: data.exit, at });

@@ -16,11 +16,13 @@ impl Parser {
         };
         self.cursor.bump();
         let unicode = self.cursor.flags.unicode_classes;
-        let pick = |ascii: &[(u32, u32)], full: fn() -> CharSet| if unicode { full() } else { CharSet::of(ascii) };
         let set = match kind {
-            'd' | 'D' => pick(property::ASCII_DIGIT, property::digit),
-            's' | 'S' => pick(property::ASCII_SPACE, property::white_space),
-            'w' | 'W' => pick(property::ASCII_WORD, property::word),
+            'd' | 'D' if unicode => self.remembered("\\d", property::digit),
+            's' | 'S' if unicode => self.remembered("\\s", property::white_space),
+            'w' | 'W' if unicode => self.remembered("\\w", property::word),
+            'd' | 'D' => CharSet::of(property::ASCII_DIGIT),
+            's' | 'S' => CharSet::of(property::ASCII_SPACE),
+            'w' | 'W' => CharSet::of(property::ASCII_WORD),
             'h' | 'H' => CharSet::of(property::HORIZONTAL_SPACE),
             'v' if range_end => return Ok(Escape::Character(0x0B)),
             'v' | 'V' => CharSet::of(property::VERTICAL_SPACE),
@@ -189,8 +191,12 @@ impl Parser {
         }
         let flags = self.cursor.flags;
         let context = Context { case_insensitive: flags.case_insensitive, unicode: flags.unicode_classes };
+        let key = format!("{name}}}{context:?}");
+        if let Some(set) = self.sets.get(&key) {
+            return Ok(set.clone());
+        }
         if let Some(set) = property::named(&name, context) {
-            return Ok(set);
+            return Ok(self.remembered(&key, || set));
         }
         let message = format!("unknown character property \"{name}\"");
         let hint = property::unsupported(&name);
@@ -210,20 +216,24 @@ impl Parser {
     /// Items up to, not including, the `]`. What follows a `&&` is read as one class up to that bracket, so that
     /// `&&` binds weaker than standing side by side.
     fn class_items(&mut self, open: usize) -> Result<CharSet, RegexError> {
-        let mut union: Option<CharSet> = None;
+        // Joined when all are there: a class may have thousands.
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        let mut is_empty = true;
         loop {
             let item = match self.cursor.peek() {
                 None => return self.cursor.error(open, "this character class is not closed by a ]"),
-                Some(']') if union.is_some() => return Ok(union.unwrap_or_default()),
+                Some(']') if !is_empty => return Ok(CharSet::of(&ranges)),
                 Some('[') => self.nested_class()?,
                 Some('&') if self.cursor.peek_ahead(1) == Some('&') => {
                     let right = self.right_of_intersection(open)?;
-                    union = Some(union.map_or_else(|| right.clone(), |left| left.intersect(&right)));
-                    continue;
+                    let both = if is_empty { right } else { CharSet::of(&ranges).intersect(&right) };
+                    ranges.clear();
+                    both
                 }
                 Some(_) => self.class_item()?,
             };
-            union = Some(union.unwrap_or_default().union(&item));
+            ranges.extend_from_slice(item.ranges());
+            is_empty = false;
         }
     }
 
@@ -231,6 +241,7 @@ impl Parser {
         let place = self.cursor.place();
         self.cursor.bump();
         self.cursor.bump();
+        self.enter(place)?;
         let mut right: Option<CharSet> = None;
         loop {
             let item = match self.cursor.peek() {
@@ -245,6 +256,7 @@ impl Parser {
             };
             right = Some(right.unwrap_or_default().union(&item));
         }
+        self.leave();
         match right {
             Some(right) => Ok(right),
             None => {

@@ -21,8 +21,14 @@ pub(super) struct Parsed {
 }
 
 pub(super) fn parse(pattern: &str) -> Result<Parsed, RegexError> {
-    let mut parser =
-        Parser { cursor: Cursor::new(pattern), groups: 1, names: HashMap::new(), depth: 0, fold_table: None };
+    let mut parser = Parser {
+        cursor: Cursor::new(pattern),
+        groups: 1,
+        names: HashMap::new(),
+        depth: 0,
+        fold_table: None,
+        sets: HashMap::new(),
+    };
     let root = parser.alternation()?;
     if parser.cursor.peek().is_some() {
         return parser.cursor.error(parser.cursor.place(), "a ) closes no group");
@@ -37,6 +43,7 @@ pub(super) struct Parser {
     pub(super) names: HashMap<String, u32>,
     depth: usize,
     fold_table: Option<FoldTable>,
+    pub(super) sets: HashMap<String, CharSet>,
 }
 
 impl Parser {
@@ -174,14 +181,14 @@ impl Parser {
             match self.special_group(open)? {
                 Some(node) => node,
                 None => {
-                    self.depth -= 1;
+                    self.leave();
                     return Ok(None);
                 }
             }
         } else {
             self.capturing()?
         };
-        self.depth -= 1;
+        self.leave();
         if !self.cursor.eat(')') {
             return self.cursor.error(open, "this group is not closed");
         }
@@ -342,8 +349,8 @@ impl Parser {
         Ok(number)
     }
 
-    /// Counts one more level of groups or classes; the caller takes it back.
-    fn enter(&mut self, place: usize) -> Result<(), RegexError> {
+    /// Counts one more level of groups or classes, up to `leave`.
+    pub(super) fn enter(&mut self, place: usize) -> Result<(), RegexError> {
         self.depth += 1;
         if self.depth > limits::REGEX_NESTING_MAX {
             return self.cursor.error(place, "groups and classes are nested too deeply");
@@ -351,11 +358,25 @@ impl Parser {
         Ok(())
     }
 
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
     pub(super) fn nested_class(&mut self) -> Result<CharSet, RegexError> {
         self.enter(self.cursor.place())?;
         let set = self.class()?;
-        self.depth -= 1;
+        self.leave();
         Ok(set)
+    }
+
+    /// A set that is dear to build, built once for a pattern.
+    pub(super) fn remembered(&mut self, key: &str, build: impl FnOnce() -> CharSet) -> CharSet {
+        if let Some(set) = self.sets.get(key) {
+            return set.clone();
+        }
+        let set = build();
+        self.sets.insert(key.to_owned(), set.clone());
+        set
     }
 }
 
