@@ -190,10 +190,10 @@ fn a_regex_too_large_for_a_table_is_simulated_within_its_bounds() {
     let mut cache = regex.cache();
     let before = format!("{:?}", cache.automaton.capacities());
     let value = "ab".repeat(40);
-    assert_eq!(regex.matches(value[..79].as_bytes(), &mut cache), Verdict::Match);
-    assert_eq!(regex.matches(value[..80].as_bytes(), &mut cache), Verdict::NoMatch);
+    assert_eq!(regex.matches(&value.as_bytes()[..79], &mut cache), Verdict::Match);
+    assert_eq!(regex.matches(&value.as_bytes()[..80], &mut cache), Verdict::NoMatch);
     assert_eq!(regex.matches(&b"a".repeat(60_000), &mut cache), Verdict::GaveUp);
-    assert_eq!(regex.matches(value[..79].as_bytes(), &mut cache), Verdict::Match);
+    assert_eq!(regex.matches(&value.as_bytes()[..79], &mut cache), Verdict::Match);
     assert_eq!(before, format!("{:?}", cache.automaton.capacities()), "it grew");
 }
 
