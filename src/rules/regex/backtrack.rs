@@ -4,7 +4,7 @@
 //! possessive and atomic forms come out the same, down to a capture that outlives the branch that made it. What Java
 //! keeps on its call stack are frames here: failing means taking frames off until one offers another way.
 
-use super::boundary::Boundaries;
+use super::assertion::{self, Boundaries};
 use super::fold::FoldTable;
 use super::program::{LoopData, Op, Program};
 use super::set::{INVALID, decode_first, decode_last};
@@ -475,32 +475,7 @@ impl Run<'_> {
 
     fn holds(&self, assertion: Assertion) -> bool {
         let (before, after) = self.value.split_at(self.at as usize);
-        match assertion {
-            Assertion::Start => before.is_empty(),
-            Assertion::End => after.is_empty(),
-            Assertion::LastLineEnd { unix: true } => matches!(after, b"" | b"\n"),
-            Assertion::LastLineEnd { unix: false } => {
-                after.is_empty()
-                    || after == b"\r\n"
-                    || (starts_line_end(before, after) && decode_first(after).1 == after.len())
-            }
-            Assertion::LineEnd { unix: true } => after.is_empty() || after[0] == b'\n',
-            Assertion::LineEnd { unix: false } => after.is_empty() || starts_line_end(before, after),
-            Assertion::LineStart { unix } => {
-                !after.is_empty()
-                    && match before.last() {
-                        None => true,
-                        Some(b'\n') => true,
-                        _ if unix => false,
-                        Some(b'\r') => after[0] != b'\n',
-                        Some(_) => is_terminator(decode_last(before).0),
-                    }
-            }
-            Assertion::WordBoundary { negative, unicode } => {
-                let boundaries = self.engine.boundaries.as_ref();
-                boundaries.is_some_and(|boundaries| boundaries.is_boundary(before, after, unicode)) != negative
-            }
-        }
+        assertion::holds(assertion, before, after, self.engine.boundaries.as_ref())
     }
 
     /// Takes the next character if `wanted`.
@@ -576,13 +551,4 @@ impl Run<'_> {
     fn push(&mut self, frame: Frame) {
         self.scratch.frames.push(frame);
     }
-}
-
-fn is_terminator(character: u32) -> bool {
-    matches!(character, 0x0A | 0x0D | 0x85 | 0x2028 | 0x2029)
-}
-
-/// Whether a line terminator begins here; not between CR and LF.
-fn starts_line_end(before: &[u8], after: &[u8]) -> bool {
-    is_terminator(decode_first(after).0) && !(after[0] == b'\n' && before.last() == Some(&b'\r'))
 }

@@ -9,9 +9,9 @@
 //! it, `\w` and every range don't.
 #![forbid(unsafe_code)]
 
+mod assertion;
 mod automaton;
 mod backtrack;
-mod boundary;
 mod cursor;
 mod escape;
 mod fold;

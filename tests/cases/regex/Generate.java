@@ -1,6 +1,6 @@
 // Writes the cases of java17.tsv and properties.tsv: what Java 17's own java.util.regex answers.
 //
-//   java tests/cases/regex/Generate.java 1 1200 > tests/cases/regex/java17.tsv
+//   java tests/cases/regex/Generate.java 1 1600 > tests/cases/regex/java17.tsv
 //   java tests/cases/regex/Generate.java properties > tests/cases/regex/properties.tsv
 //
 // The first form takes a seed and a number of patterns. A line is a pattern and, tab-separated, values with "+"
