@@ -83,6 +83,10 @@ pub const REGEX_STEPS_MAX: u32 = 100_000;
 pub const WINDOW_DAYS_MAX: usize = 3_650;
 /// Heap that one compiled regex may take, in bytes.
 pub const REGEX_PROGRAM_BYTES_MAX: usize = 1 << 20;
+/// States that a regex too large for a table may visit for one value before it gives up: a few milliseconds.
+pub const REGEX_SIMULATION_STEPS_MAX: usize = 1 << 20;
+/// Groups and classes of a regex within one another.
+pub const REGEX_NESTING_MAX: usize = 100;
 
 // ---- Profiles ----
 
