@@ -32,6 +32,11 @@ id!(/// A place in [`crate::ruleset::Ruleset::partners`], valid within one epoch
 id!(/// A shard, counted from 0: one pinned event loop.
     ShardId(u16));
 
+impl ShardId {
+    /// The control thread, as a sender and receiver of messages.
+    pub const CONTROL: ShardId = ShardId(u16::MAX);
+}
+
 /// One key-value pair of a call, decoded. The same key may occur several times: each is one more value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal<'a> {

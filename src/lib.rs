@@ -2,6 +2,16 @@
 //! modules. Arrows point one way: `reactor` and `http` know nothing of events; the modules from `event` to
 //! `destination` know nothing of the reactor; only `shard` knows them all; only `control` and `main` know tokio.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        reason = "the bans of clippy.toml are for what serves, not for what tests it"
+    )
+)]
+
 pub mod clock;
 pub mod ids;
 pub mod limits;
@@ -19,6 +29,9 @@ pub mod privacy;
 pub mod profile;
 pub mod rules;
 pub mod segments;
+
+pub mod ruleset;
+pub mod shard;
 
 pub mod config;
 pub mod control;

@@ -83,6 +83,10 @@ pub const REGEX_STEPS_MAX: u32 = 100_000;
 pub const WINDOW_DAYS_MAX: usize = 3_650;
 /// Heap that one compiled regex may take, in bytes.
 pub const REGEX_PROGRAM_BYTES_MAX: usize = 1 << 20;
+/// States that a regex too large for a table may visit for one value before it gives up: a few milliseconds.
+pub const REGEX_SIMULATION_STEPS_MAX: usize = 1 << 20;
+/// Groups and classes of a regex within one another.
+pub const REGEX_NESTING_MAX: usize = 100;
 
 // ---- Profiles ----
 
@@ -120,9 +124,19 @@ pub const PARTNER_STATUS_LINE_BYTES_MAX: usize = 1_024;
 pub const PARTNER_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const PARTNER_SEGMENTS_MAX: usize = 1_000;
 pub const PARTNER_SEGMENT_BYTES_MAX: usize = 512;
+/// Values that all partners' segments together offer to one call's rules; the rest is left out with error 10.
+pub const PARTNER_SIGNALS_MAX: usize = 1_024;
 pub const PARTNER_JSON_DEPTH_MAX: usize = 32;
 pub const PARTNER_RETRY_AFTER_S_MAX: u64 = 60;
 
+// ---- Destinations ----
+
+/// Cookies, and as many URLs, that one answer may carry; the rest is dropped and counted.
+pub const DESTINATION_ENTRIES_MAX: usize = 256;
+/// All their texts, in bytes, before JSON escapes them.
+pub const DESTINATION_BYTES_MAX: usize = 32 * 1024;
+
+const _: () = assert!(DESTINATION_BYTES_MAX < ANSWER_BYTES_MAX);
 const _: () = assert!(PARTNERS_MAX <= 64, "a job keeps the partners it asked as bits of one u64");
 const _: () = assert!(MINUTES_PER_TRAIT_MAX <= PROFILE_MINUTES_MAX);
 const _: () = assert!(MINUTES_PER_TRAIT_MAX <= u8::MAX as usize, "a segment window says in one byte how many it needs");

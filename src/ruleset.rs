@@ -1,13 +1,12 @@
 //! Configuration as the shards use it: compiled, immutable, shared. Shards never see TOML or rule text.
 
-use std::net::IpAddr;
-
 use ahash::AHashMap;
 
-use crate::destination::Destination;
+use crate::config::values::Network;
+use crate::destination::Destinations;
 use crate::identity::EcidKey;
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, SegmentId, TraitId};
-use crate::partner::Partner;
+use crate::partner::settings::Partner;
 use crate::privacy::Policy;
 use crate::profile::catalog::TraitCatalog;
 use crate::rules::Matcher;
@@ -76,7 +75,7 @@ pub struct Account {
     /// Every segment of the account, ascending, and its legacy id.
     pub segments: Box<[(SegmentId, u32)]>,
     pub partners: Box<[PartnerIndex]>,
-    pub destinations: Box<[Destination]>,
+    pub destinations: Destinations,
 }
 
 impl Account {
@@ -174,30 +173,6 @@ fn origin_matches(allowed: &[u8], origin: &[u8]) -> bool {
     }
 }
 
-/// An address with a prefix length, `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    pub address: IpAddr,
-    pub prefix_bits: u8,
-}
-
-impl Network {
-    /// IPv4 addresses that arrive in IPv6 form count as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let shift = 32 - u32::from(self.prefix_bits.min(32));
-                u64::from(u32::from(network) ^ u32::from(address)) >> shift == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let different = u128::from(network) ^ u128::from(address);
-                self.prefix_bits == 0 || different >> (128 - u32::from(self.prefix_bits.min(128))) == 0
-            }
-            _ => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,24 +196,5 @@ mod tests {
         assert!(origins.allows_url(b"https://a.example/page?x=https://b.example"));
         assert!(!origins.allows_url(b"https://b.example/https://a.example/"));
         assert!(!origins.allows_url(b"https://a.example@b.example/"));
-    }
-
-    #[test]
-    fn networks_contain_their_addresses() {
-        let network = |address: &str, prefix_bits| Network { address: address.parse().unwrap(), prefix_bits };
-        let cases = [
-            (network("10.0.0.0", 8), "10.255.0.1", true),
-            (network("10.0.0.0", 8), "11.0.0.1", false),
-            (network("10.0.0.0", 8), "::ffff:10.1.1.1", true),
-            (network("0.0.0.0", 0), "1.2.3.4", true),
-            (network("127.0.0.1", 32), "127.0.0.1", true),
-            (network("127.0.0.1", 32), "127.0.0.2", false),
-            (network("fd00::", 8), "fd12::1", true),
-            (network("::", 0), "fd12::1", true),
-            (network("::1", 128), "::2", false),
-        ];
-        for (network, address, contained) in cases {
-            assert_eq!(network.contains(address.parse().unwrap()), contained, "{network:?} {address}");
-        }
     }
 }

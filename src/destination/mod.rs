@@ -1,1 +1,124 @@
-//! destination
+//! What an answer tells the browser to do with a visitor's segments: set first-party cookies (`stuff`) and fire URLs
+//! (`dests`).
+//!
+//! Destinations are compiled for one account, so that an answer can't show another's. Entries are written into memory
+//! that is used again ([`Entries`]); what doesn't fit is left out and counted.
+#![forbid(unsafe_code)]
+
+mod entries;
+mod settings;
+
+pub use entries::{CookieEntry, Entries, UrlEntry};
+pub use settings::{
+    CookieSettings, DestinationError, DestinationKind, DestinationSettings, Destinations, UrlSettings, UrlTag,
+};
+
+use crate::ids::SegmentId;
+use crate::template::{Encoding, MacroValues, Rendered, Template, Writer};
+use settings::{CookieDestination, UrlDestination};
+
+/// Who carries out the entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// The iframe, which replaces the macros that it knows itself.
+    Browser,
+    /// A mobile SDK: it replaces nothing and needs absolute URLs.
+    Mobile,
+}
+
+impl Destinations {
+    /// Adds the cookies for a visitor who is in `segments` (ascending). `is_allowed` judges a destination's vendor.
+    pub fn cookie_entries(
+        &self,
+        segments: &[SegmentId],
+        is_allowed: impl Fn(Option<u16>) -> bool,
+        values: &impl MacroValues,
+        entries: &mut Entries,
+    ) {
+        for cookie in self.cookies.iter().filter(|cookie| is_allowed(cookie.vendor_id)) {
+            entries.push_cookie(cookie.ttl_days, |out| cookie.write(segments, values, out));
+        }
+    }
+
+    /// Adds the URLs to fire for a visitor who is in `segments` (ascending).
+    pub fn url_entries(
+        &self,
+        segments: &[SegmentId],
+        is_allowed: impl Fn(Option<u16>) -> bool,
+        values: &impl MacroValues,
+        platform: Platform,
+        entries: &mut Entries,
+    ) {
+        let is_meant = |url: &&UrlDestination| is_allowed(url.vendor_id) && is_in_any(segments, &url.segments);
+        for url in self.urls.iter().filter(is_meant) {
+            let render = |template: &Template, out: &mut Writer<'_>| render_url(template, values, platform, out);
+            entries.push_url(
+                url.id,
+                url.tag,
+                |out| render(&url.url, out),
+                |out| match &url.secure_url {
+                    Some(secure_url) => render(secure_url, out),
+                    None => Rendered::Ok(0),
+                },
+            );
+        }
+    }
+}
+
+impl CookieDestination {
+    /// Name, domain and value, and where the first two end; `Skipped` when nothing stands for the segments.
+    fn write(
+        &self,
+        segments: &[SegmentId],
+        values: &impl MacroValues,
+        out: &mut Writer<'_>,
+    ) -> Result<[usize; 2], Rendered> {
+        out.push(self.name.as_bytes());
+        let name_end = out.len();
+        out.push(self.domain.as_bytes());
+        let domain_end = out.len();
+        if let Some(key) = &self.key {
+            out.push(key.as_bytes());
+            out.push(b"=");
+        }
+        let first = out.len();
+        for (_, value) in self.values.iter().filter(|(segment, _)| segments.binary_search(segment).is_ok()) {
+            let before = out.len();
+            if before > first {
+                out.push(self.separator.as_bytes());
+            }
+            match value.render(values, Encoding::Percent, out) {
+                Rendered::Overflow => return Err(Rendered::Overflow),
+                Rendered::Skipped | Rendered::Ok(0) => out.truncate(before),
+                Rendered::Ok(_) => {}
+            }
+        }
+        match out.len() > first {
+            true => Ok([name_end, domain_end]),
+            false => Err(Rendered::Skipped),
+        }
+    }
+}
+
+fn render_url(template: &Template, values: &impl MacroValues, platform: Platform, out: &mut Writer<'_>) -> Rendered {
+    match platform {
+        Platform::Browser => template.render_for_iframe(values, Encoding::Percent, out),
+        Platform::Mobile => {
+            let scheme: &[u8] = if template.text().starts_with("//") { b"https:" } else { b"" };
+            out.push(scheme);
+            match template.render(values, Encoding::Percent, out) {
+                Rendered::Ok(len) => Rendered::Ok(scheme.len() + len),
+                stopped => stopped,
+            }
+        }
+    }
+}
+
+/// Whether two ascending lists share an element: the shorter is looked up in the longer.
+fn is_in_any(segments: &[SegmentId], wanted: &[SegmentId]) -> bool {
+    let (few, many) = if segments.len() < wanted.len() { (segments, wanted) } else { (wanted, segments) };
+    few.iter().any(|segment| many.binary_search(segment).is_ok())
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,11 @@ use crate::limits::{LOCATION_BYTES_MAX, TARGET_BYTES_MAX};
 
 /// Whether `url` leads to one of `hosts`: names in any case, `*.name` for everything below a name. An empty list
 /// allows nothing.
-pub fn is_allowed<H: AsRef<[u8]>>(url: &[u8], hosts: &[H]) -> bool {
+pub fn is_allowed<H: AsRef<str>>(url: &[u8], hosts: &[H]) -> bool {
     let Some(name) = url_host(url) else { return false };
-    hosts.iter().any(|allowed| match allowed.as_ref().strip_prefix(b"*.") {
-        Some(parent) => host::below(name, parent).is_some(),
-        None => host::same(name, allowed.as_ref()),
+    hosts.iter().any(|allowed| match allowed.as_ref().strip_prefix("*.") {
+        Some(parent) => host::below(name, parent.as_bytes()).is_some(),
+        None => host::same(name, allowed.as_ref().as_bytes()),
     })
 }
 

@@ -36,6 +36,14 @@ impl Generator {
     }
 
     /// Eight random bytes: a transaction id.
+    pub fn u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    pub fn u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
     pub fn bytes8(&mut self) -> [u8; 8] {
         self.0.next_u64().to_le_bytes()
     }

@@ -101,6 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rules::tests::cases;
 
     fn number(text: &str) -> Decimal<'_> {
         Decimal::parse(text.as_bytes()).unwrap_or_else(|| panic!("{text} is a number"))
@@ -152,7 +153,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 500, rng_seed: proptest::test_runner::RngSeed::Fixed(3), failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(cases(500, 3))]
 
         #[test]
         fn order_agrees_with_scaled_integers(a in -20_000i64..20_000, b in -20_000i64..20_000) {

@@ -1,10 +1,22 @@
 //! The matcher against the oracle: random rules, random calls. Everything follows from the seeds.
 
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
+
 use super::language::Checker;
 use super::oracle::Oracle;
 use super::*;
 use crate::ids::Signal;
 use crate::limits::{COMMA_PARTS_MAX, SIGNAL_VALUE_BYTES_MAX, SIGNALS_MAX, VALUES_MAX};
+
+/// Property tests of this module: the same cases each time, nothing written to disk.
+pub(super) fn cases(count: u32, seed: u64) -> ProptestConfig {
+    ProptestConfig {
+        cases: count,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
 
 const RULE_SETS: u64 = 400;
 const CALLS_PER_SET: usize = 40;
@@ -234,17 +246,167 @@ fn a_call_leaves_nothing_behind() {
 
 #[test]
 fn values_count_up_to_their_bound() {
-    let rule = |expression: &str| TraitRule {
-        id: TraitId(1),
-        data_source: DataSourceId(1),
-        expression: expression.to_owned(),
-    };
-    let matcher = Matcher::compile(&[rule("last == 1")], &[], MatcherOptions::default()).expect("the rule is fine");
+    let matcher = Matcher::compile(&[rule(1, "last == 1")], &[], MatcherOptions::default()).expect("the rule is fine");
     let (mut scratch, mut realised) = (matcher.scratch(), Vec::new());
     for (fillers, is_seen) in [(VALUES_MAX - 1, true), (VALUES_MAX, false)] {
         let mut call = vec![Signal { key: b"x", value: b"", split: true }; fillers];
         call.push(Signal { key: b"last", value: b"1", split: true });
         let outcome = matcher.evaluate(&call, None, &mut scratch, &mut realised);
         assert_eq!((outcome.truncated, realised.len()), (!is_seen, usize::from(is_seen)));
+    }
+}
+
+fn rule(id: u32, expression: &str) -> TraitRule {
+    TraitRule { id: TraitId(id), data_source: DataSourceId(id / 10), expression: expression.to_owned() }
+}
+
+/// Cases are an expression and calls for which it is true (`yes`) or not (`no`). A call is `key=value&key=value` as it
+/// stands, without decoding; the matcher and the oracle must both agree.
+fn check_file(name: &str, options: MatcherOptions) {
+    let path = format!("{}/tests/cases/rules/{name}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut calls = 0;
+    for case in text.split("\n\n") {
+        let mut lines = case.lines().filter(|line| !line.starts_with("# "));
+        let Some(expression) = lines.next() else { continue };
+        let rules = [rule(1, expression)];
+        let matcher =
+            Matcher::compile(&rules, &[], options).unwrap_or_else(|faults| panic!("{expression}: {faults:?}"));
+        let oracle = Oracle::compile(&rules, &[], options).expect("the matcher took it");
+        let (mut scratch, mut realised) = (matcher.scratch(), Vec::new());
+        for line in lines {
+            let (verdict, call) = line.split_once(':').unwrap_or_else(|| panic!("{line}: yes: or no: is missing"));
+            let signals: Vec<Signal<'_>> = call
+                .strip_prefix(' ')
+                .unwrap_or(call)
+                .split_terminator('&')
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(key, value)| Signal { key: key.as_bytes(), value: value.as_bytes(), split: true })
+                .collect();
+            matcher.evaluate(&signals, None, &mut scratch, &mut realised);
+            let found = if realised.is_empty() { "no" } else { "yes" };
+            assert_eq!(found, verdict, "{expression} for {call}");
+            assert_eq!(realised, oracle.evaluate(&signals, None).0, "{expression} for {call}: the oracle");
+            calls += 1;
+        }
+    }
+    assert!(calls > 0, "{path} has no cases");
+}
+
+#[test]
+fn comparisons_mean_what_the_cases_say() {
+    check_file("matches.txt", MatcherOptions::default());
+}
+
+#[test]
+fn case_is_ignored_when_asked_for() {
+    check_file("matches_case_insensitive.txt", MatcherOptions { case_insensitive_values: true });
+}
+
+#[test]
+fn each_bad_rule_is_reported_with_its_place() {
+    let rules = [rule(1, "a == 1"), rule(2, "a"), rule(3, "b == 1"), rule(4, "NOT c == 1")];
+    let faults = Matcher::compile(&rules, &[], MatcherOptions::default()).expect_err("two are bad");
+    assert_eq!(faults.iter().map(|(rule, _)| *rule).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn warnings_know_their_rule() {
+    let rules = [rule(1, "a == 1"), rule(2, "zip == \"012\""), rule(3, "a > x"), rule(4, "a == 1 AND a != 1")];
+    let matcher = Matcher::compile(&rules, &[], MatcherOptions::default()).expect("all load");
+    assert_eq!(matcher.warnings().iter().map(|(rule, _)| *rule).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn derived_signals_join_the_call_in_one_pass() {
+    let derive = |source_key: &str, source_value: &str, target_key: &str, target_value: &str| DerivedSignal {
+        source_key: source_key.to_owned(),
+        source_value: source_value.to_owned(),
+        target_key: target_key.to_owned(),
+        target_value: target_value.to_owned(),
+    };
+    let derived = [
+        derive("a", "x", "b", "1"),
+        derive("b", "1", "c", "1"),
+        derive("a", "y,z", "d", "1"),
+        derive("a", "1", "e", "p,q"),
+        derive("a", "x", "f", "1"),
+    ];
+    let rules: Vec<_> = ["b == 1", "c == 1", "d == 1", "e == q", "f == 1", "NOT b == 1 AND g == 1"]
+        .iter()
+        .zip(1..)
+        .map(|(expression, id)| rule(id, expression))
+        .collect();
+    let matcher =
+        Matcher::compile(&rules, &derived, MatcherOptions { case_insensitive_values: true }).expect("all load");
+    let (mut scratch, mut realised) = (matcher.scratch(), Vec::new());
+    let mut check = |key: &str, value: &str, split: bool, expected: &[u32]| {
+        let signals =
+            [Signal { key: key.as_bytes(), value: value.as_bytes(), split }, Signal { key: b"g", value: b"1", split }];
+        matcher.evaluate(&signals, None, &mut scratch, &mut realised);
+        assert_eq!(realised.iter().map(|id| id.0).collect::<Vec<_>>(), expected, "{key}={value}");
+    };
+    check("a", "x", true, &[1, 5]);
+    check("a", "w,x,x", true, &[1, 5]);
+    check("a", "w,x", false, &[6]);
+    check("a", "X", true, &[6]);
+    check("b", "1", true, &[1, 2]);
+    check("a", "y,z", true, &[3, 6]);
+    check("a", "1", true, &[4, 6]);
+    check("a", "1.0", true, &[6]);
+}
+
+#[test]
+fn only_one_data_source_is_realised_when_asked_for() {
+    let rules = [rule(25, "a == 1"), rule(11, "a == 1"), rule(12, "a == 1"), rule(11, "b == 1 OR a == 1")];
+    let matcher = Matcher::compile(&rules, &[], MatcherOptions::default()).expect("all load");
+    let (mut scratch, mut realised) = (matcher.scratch(), Vec::new());
+    let signals = [Signal { key: b"a", value: b"1", split: true }];
+    for (only, expected) in [(None, &[11, 12, 25][..]), (Some(1), &[11, 12]), (Some(2), &[25]), (Some(3), &[])] {
+        matcher.evaluate(&signals, only.map(DataSourceId), &mut scratch, &mut realised);
+        assert_eq!(realised.iter().map(|id| id.0).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn regexes_that_are_too_many_for_one_automaton_all_work() {
+    let rules: Vec<_> = (0..50).map(|n| rule(n, &format!("a matchesregex \"x{{{n}}}\""))).collect();
+    let matcher = Matcher::compile(&rules, &[], MatcherOptions::default()).expect("all load");
+    let (mut scratch, mut realised) = (matcher.scratch(), Vec::new());
+    for n in 0..50 {
+        let value = vec![b'x'; n];
+        matcher.evaluate(&[Signal { key: b"a", value: &value, split: true }], None, &mut scratch, &mut realised);
+        assert_eq!(realised, [TraitId(n as u32)]);
+    }
+}
+
+#[test]
+fn no_rules_at_all_are_fine() {
+    let matcher = Matcher::compile(&[], &[], MatcherOptions::default()).expect("nothing is wrong");
+    let mut realised = vec![TraitId(1)];
+    let signals = [Signal { key: b"a", value: b"1,2", split: true }];
+    assert_eq!(matcher.evaluate(&signals, None, &mut matcher.scratch(), &mut realised), MatchOutcome::default());
+    assert_eq!(realised, []);
+}
+
+#[test]
+fn shards_share_the_matcher() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<Matcher>();
+    sent::<MatcherScratch>();
+}
+
+/// Of a longer list the parts behind the bound are in the whole value only.
+#[test]
+fn parts_behind_the_bound_are_no_values_of_their_own() {
+    let rules = [rule(1, "a startswith zz"), rule(2, "a endswith zz"), rule(3, "a == zz"), rule(4, "a contains zz")];
+    let matcher = Matcher::compile(&rules, &[], MatcherOptions::default()).expect("all load");
+    let (mut scratch, mut realised) = (matcher.scratch(), Vec::new());
+    for (parts_before, expected) in [(COMMA_PARTS_MAX - 1, &[1, 2, 3, 4][..]), (COMMA_PARTS_MAX, &[4])] {
+        let value = [&b"x,".repeat(parts_before)[..], b"zz,x"].concat();
+        let signals = [Signal { key: b"a", value: &value, split: true }];
+        assert!(matcher.evaluate(&signals, None, &mut scratch, &mut realised).truncated);
+        assert_eq!(realised.iter().map(|id| id.0).collect::<Vec<_>>(), expected);
     }
 }

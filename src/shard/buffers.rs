@@ -5,21 +5,18 @@ use crate::reactor::Buffer;
 use crate::reactor::buffer::Pool;
 
 #[derive(Debug)]
-pub(crate) struct Buffers {
+pub(super) struct Buffers {
     small: Pool,
     large: Pool,
 }
 
 impl Buffers {
-    pub(crate) fn new(small_count: usize, large_count: usize) -> Buffers {
-        Buffers {
-            small: Pool::new(small_count, BUFFER_SMALL_BYTES),
-            large: Pool::new(large_count, BUFFER_LARGE_BYTES),
-        }
+    pub(super) fn new(small_count: usize, large_count: usize) -> Buffers {
+        Buffers { small: Pool::new(small_count, BUFFER_SMALL_BYTES), large: Pool::new(large_count, BUFFER_LARGE_BYTES) }
     }
 
     /// An empty buffer with room for `bytes`, the smallest that is free.
-    pub(crate) fn take(&mut self, bytes: usize) -> Option<Buffer> {
+    pub(super) fn take(&mut self, bytes: usize) -> Option<Buffer> {
         if bytes <= BUFFER_SMALL_BYTES
             && let Some(buffer) = self.small.take()
         {
@@ -28,17 +25,22 @@ impl Buffers {
         if bytes <= BUFFER_LARGE_BYTES { self.large.take() } else { None }
     }
 
-    pub(crate) fn take_large(&mut self) -> Option<Buffer> {
+    pub(super) fn has(&self, bytes: usize) -> bool {
+        let small = bytes <= BUFFER_SMALL_BYTES && self.small.free_count() > 0;
+        small || bytes <= BUFFER_LARGE_BYTES && self.large.free_count() > 0
+    }
+
+    pub(super) fn take_large(&mut self) -> Option<Buffer> {
         self.large.take()
     }
 
-    pub(crate) fn give_back(&mut self, mut buffer: Buffer) {
+    pub(super) fn give_back(&mut self, mut buffer: Buffer) {
         buffer.clear();
         if buffer.capacity() == BUFFER_SMALL_BYTES { self.small.put(buffer) } else { self.large.put(buffer) }
     }
 
     /// A buffer with `bytes` in it.
-    pub(crate) fn filled(&mut self, bytes: &[u8]) -> Option<Buffer> {
+    pub(super) fn filled(&mut self, bytes: &[u8]) -> Option<Buffer> {
         let mut buffer = self.take(bytes.len())?;
         let fits = buffer.extend(bytes);
         debug_assert!(fits, "a buffer of the asked size was taken");
@@ -47,7 +49,7 @@ impl Buffers {
 
     /// Appends, moving to a larger buffer when the present one is too small. `false`: there was none.
     #[must_use]
-    pub(crate) fn append(&mut self, to: &mut Option<Buffer>, bytes: &[u8]) -> bool {
+    pub(super) fn append(&mut self, to: &mut Option<Buffer>, bytes: &[u8]) -> bool {
         let Some(mut old) = to.take() else {
             *to = self.filled(bytes);
             return to.is_some();
@@ -75,11 +77,11 @@ impl Buffers {
         }
     }
 
-    pub(crate) fn small_free(&self) -> usize {
+    pub(super) fn small_free(&self) -> usize {
         self.small.free_count()
     }
 
-    pub(crate) fn large_free(&self) -> usize {
+    pub(super) fn large_free(&self) -> usize {
         self.large.free_count()
     }
 }

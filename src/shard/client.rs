@@ -12,7 +12,7 @@ use crate::reactor::{Buffer, ConnId, Io};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(super) enum Phase {
     /// Nobody is connected.
     Free,
     /// Waiting for a request, or for the rest of one.
@@ -27,7 +27,7 @@ pub(crate) enum Phase {
 
 /// One slot's client.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(super) struct Client {
     pub generation: u32,
     pub phase: Phase,
     pub address: IpAddr,
@@ -43,7 +43,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new() -> Client {
+    pub(super) fn closes_after_answer(&self) -> bool {
+        self.close_after_answer
+    }
+
+    pub(super) fn new() -> Client {
         Client {
             generation: 0,
             phase: Phase::Free,
@@ -59,7 +63,7 @@ impl Client {
 }
 
 /// What became of a request, as its connection must know it.
-pub(crate) enum Served {
+pub(super) enum Served {
     /// The answer is ready.
     Answer(Buffer),
     /// The request became a job.
@@ -74,7 +78,13 @@ impl Shard {
         self.connections += 1;
         let client = &mut self.clients[conn.slot as usize];
         assert!(client.phase == Phase::Free, "a slot is reused only after Closed");
-        *client = Client { generation: conn.generation, phase: Phase::Reading, address, ..Client::new() };
+        *client = Client {
+            generation: conn.generation,
+            phase: Phase::Reading,
+            address,
+            idle_since_ns: io.now().mono_ns,
+            ..Client::new()
+        };
         self.idle.touch(conn.slot);
         if self.draining() {
             self.close_client(io, conn, false);
@@ -273,7 +283,7 @@ impl Shard {
     fn refuse<I: Io>(&mut self, io: &mut I, conn: ConnId, fault: HttpFault) {
         self.metrics.totals.http_faults.increment();
         self.clients[conn.slot as usize].close_after_answer = true;
-        let answer = self.plain_answer(fault.status(), true);
+        let answer = self.refusal(io, fault.status());
         self.send_answer(io, conn, answer);
     }
 

@@ -1,11 +1,9 @@
 //! A request at the shard that owns its connection: which endpoint, which account, whom it is about, where it goes.
 
-use std::net::IpAddr;
-
 use smallvec::SmallVec;
 
 use super::client::Served;
-use super::identify::{self, Claim, ValidId};
+use super::identify::{self, ValidId};
 use super::job::{Context, Job, Visitor};
 use super::prepare::{self, Caller, Prepared};
 use super::visit::Visited;
@@ -13,8 +11,8 @@ use super::{Message, Shard};
 use crate::event::answer::{self, Fault};
 use crate::event::endpoint::{Admission, Endpoint};
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::http::{Method, Request};
-use crate::identity::Uuid;
+use crate::http::{Request, request};
+use crate::identity::{KeyedHash, Uuid};
 use crate::ids::ShardId;
 use crate::limits::DECLARED_IDS_MAX;
 use crate::reactor::{Buffer, ConnId, Io};
@@ -22,7 +20,6 @@ use crate::ruleset::Ruleset;
 
 /// One request on its connection.
 pub(super) struct Arrival<'a> {
-    pub conn: ConnId,
     pub request: &'a Request<'a>,
     /// The request's head as it came.
     pub head: &'a [u8],
@@ -57,7 +54,7 @@ impl Shard {
             visitor: Visitor::default(),
             errors: ErrorSet::default(),
         };
-        let served = self.route(io, &rules, Arrival { conn, request, head, body, context, close });
+        let served = self.route(io, &rules, Arrival { request, head, body, context, close });
         self.body_scratch = body_scratch;
         served
     }
@@ -104,17 +101,16 @@ impl Shard {
     ) -> Served {
         let mut scratch = std::mem::take(&mut self.decode_scratch);
         let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
-        let (served, call) =
-            match prepare::prepare(rules, arrival.request, arrival.body, &mut buffers, &mut scratch) {
-                Ok(prepared) => {
-                    let served = self.serve_prepared(io, &mut arrival, &prepared, is_id);
-                    (served, prepared.call)
-                }
-                Err((mut call, code)) => {
-                    call.errors.insert(code);
-                    (self.without_account(io, rules, &arrival, &call, is_id), call)
-                }
-            };
+        let (served, call) = match prepare::prepare(rules, arrival.request, arrival.body, &mut buffers, &mut scratch) {
+            Ok(prepared) => {
+                let served = self.serve_prepared(io, &mut arrival, &prepared, is_id);
+                (served, prepared.call)
+            }
+            Err((mut call, code)) => {
+                call.errors.insert(code);
+                (Served::from(self.without_account(io, rules, &arrival, &call, is_id)), call)
+            }
+        };
         buffers.take_back(call);
         self.call_buffers = Some(buffers);
         self.decode_scratch = scratch;
@@ -144,8 +140,8 @@ impl Shard {
         identify::valid_ids(prepared, &mut ids, errors);
         let cookie = identify::cookie_of(prepared);
         let claim = match identify::claim(prepared, cookie, errors) {
-            Claim::Known(uuid) => Some((uuid, false)),
-            Claim::Nobody => match self.resolvable(prepared, &ids, arrival.context.address) {
+            Some(uuid) => Some((uuid, false)),
+            None => match identify::resolvable(prepared, &ids, arrival.context.address, &self.id_hash) {
                 Ok(key) => {
                     let owner = key.shard(self.plan.shards);
                     if owner != self.id {
@@ -173,9 +169,8 @@ impl Shard {
         is_id: bool,
     ) -> Served {
         let (id, shards) = (self.id, self.plan.shards);
-        let visitor = identify::settle(prepared, claim, cookie, || {
-            self.generator.uuid_owned_by(id, &self.table_hash, shards)
-        });
+        let visitor =
+            identify::settle(prepared, claim, cookie, || self.generator.uuid_owned_by(id, &self.table_hash, shards));
         arrival.context.visitor = visitor;
         if is_id {
             return self.serve_id(io, &arrival.context, prepared);
@@ -241,7 +236,7 @@ impl Shard {
         io: &mut I,
         arrival: &Arrival<'_>,
         prepared: &Prepared<'_>,
-        key: crate::identity::KeyedHash,
+        key: KeyedHash,
         owner: ShardId,
     ) -> Served {
         match self.travelling_job(arrival, owner) {
@@ -268,35 +263,19 @@ impl Shard {
         self.credits.came_back(from);
         let rules = self.current_rules();
         let (head, body) = job.parts();
-        let request = crate::http::request::assemble(head, body).expect("a request that was read once reads again");
+        let request = request::assemble(head, body).expect("a request that was read once reads again");
         let is_id = matches!(request.path, b"/id" | b"/id/rd");
-        let mut arrival = Arrival {
-            conn: job.context.conn,
-            request: &request,
-            head,
-            body,
-            context: job.context,
-            close: job.close,
-        };
-        let served = self.with_job(&rules, &job, |shard, prepared| {
+        let mut arrival = Arrival { request: &request, head, body, context: job.context, close: job.close };
+        let served = self.with_job(io, &rules, &job, |shard, io, prepared| {
             let claim = found.map(|uuid| (uuid, true));
             shard.serve_identified(io, &mut arrival, prepared, claim, None, is_id)
         });
-        match served {
+        match served.unwrap_or_else(Served::from) {
             Served::Waiting => {}
             Served::Answer(answer) => self.client_answer(io, job.context.conn, Some(answer), job.close),
             Served::Exhausted => self.client_answer(io, job.context.conn, None, job.close),
         }
         self.recycle_job(job);
-    }
-
-    fn resolvable(
-        &self,
-        prepared: &Prepared<'_>,
-        ids: &[ValidId<'_>],
-        address: IpAddr,
-    ) -> Result<crate::identity::KeyedHash, Option<ErrorCode>> {
-        identify::resolvable(prepared, ids, address, &self.id_hash)
     }
 
     /// An answer to a caller when some pool is used up: what each class of caller can bear.
@@ -316,9 +295,9 @@ impl Shard {
             caller => {
                 let retry_after_s = (caller == Caller::Server).then_some(1);
                 let envelope = self.envelope(io, context, prepared);
-                let written =
-                    self.write_small(|out| answer::fault(out, &envelope, Fault::Unavailable { retry_after_s }));
-                Served::from(written)
+                Served::from(
+                    self.write_answer(|out| answer::fault(out, &envelope, Fault::Unavailable { retry_after_s })),
+                )
             }
         }
     }

@@ -4,17 +4,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::ids::{AccountIndex, PartnerIndex};
+use super::{Message, Shard};
+use crate::ids::{AccountIndex, PartnerId, PartnerIndex, ShardId};
 use crate::partner::health::Health;
-use crate::partner::pool::{Pool, PoolLimits};
-use crate::reactor::ConnId;
+use crate::partner::pool::Pool;
+use crate::reactor::{ConnId, Io};
 use crate::rules::MatcherScratch;
 use crate::ruleset::Ruleset;
 use crate::segments::ProgramScratch;
 
 /// A ruleset, counted twice: all shards share the inner count, which changes at reloads only; the outer count is this
 /// shard's own, so that taking a reference for one request touches no memory of another core.
-pub(crate) type Rules = Arc<Arc<Ruleset>>;
+pub(super) type Rules = Arc<Arc<Ruleset>>;
 
 /// One ruleset in use at one shard.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Epoch {
     pub(super) scratch: Box<[AccountScratch]>,
     /// By partner.
     pub(super) partners: Box<[PartnerRuntime]>,
+    /// Parked requests and partner calls that began under it.
+    pub(super) users: usize,
 }
 
 #[derive(Debug)]
@@ -46,22 +49,22 @@ pub(super) struct PartnerRuntime {
 impl Epoch {
     /// Allocates all that using `ruleset` needs.
     pub fn new(ruleset: &Arc<Ruleset>, addresses: impl Fn(PartnerIndex) -> Box<[SocketAddr]>) -> Epoch {
-        let scratch = ruleset.accounts.iter().map(|account| AccountScratch {
-            matcher: account.matcher.scratch(),
-            program: account.program.scratch(),
-        });
+        let scratch = ruleset
+            .accounts
+            .iter()
+            .map(|account| AccountScratch { matcher: account.matcher.scratch(), program: account.program.scratch() });
         let partners = ruleset.partners.iter().enumerate().map(|(index, partner)| PartnerRuntime {
-            pool: Pool::new(PoolLimits {
-                connections_max: partner.connections_max,
-                idle_min: partner.idle_min,
-                idle_ns: partner.idle_ns,
-                queue_max: partner.queue_max,
-            }),
+            pool: Pool::new(partner.pool),
             health: Health::default(),
             addresses: addresses(PartnerIndex(index as u16)),
             next_address: 0,
         });
-        Epoch { rules: Arc::new(Arc::clone(ruleset)), scratch: scratch.collect(), partners: partners.collect() }
+        Epoch {
+            rules: Arc::new(Arc::clone(ruleset)),
+            scratch: scratch.collect(),
+            partners: partners.collect(),
+            users: 0,
+        }
     }
 
     pub fn number(&self) -> u64 {
@@ -96,5 +99,86 @@ impl Epochs {
             return &mut self.current;
         }
         self.previous.as_deref_mut().filter(|epoch| epoch.number() == number).expect("an epoch in use is kept")
+    }
+}
+
+impl Shard {
+    /// A new ruleset is there: from the next request on it counts.
+    pub(super) fn take_epoch<I: Io<Message = Message>>(&mut self, io: &mut I, epoch: Box<Epoch>) {
+        // Of several that wait, the latest counts.
+        if let Some(unused) = self.epochs.next.replace(epoch) {
+            self.tell_control(io, Message::Retired(unused));
+        }
+        self.advance_epoch();
+    }
+
+    fn advance_epoch(&mut self) {
+        if self.epochs.previous.is_none()
+            && let Some(mut next) = self.epochs.next.take()
+        {
+            // How a partner did is known of the partner, not of the ruleset.
+            for (index, partner) in next.rules.partners.iter().enumerate() {
+                let old = self.epochs.current.rules.partners.iter().position(|old| old.id == partner.id);
+                if let Some(old) = old {
+                    next.partners[index].health = self.epochs.current.partners[old].health;
+                }
+            }
+            self.epochs.previous = Some(std::mem::replace(&mut self.epochs.current, next));
+            self.metrics.totals.rulesets_loaded.increment();
+        }
+    }
+
+    /// Sends the ruleset before this one back, once nothing uses it.
+    pub(super) fn retire<I: Io<Message = Message>>(&mut self, io: &mut I) {
+        let Some(previous) = &self.epochs.previous else { return };
+        let connections: usize = previous.partners.iter().map(|partner| partner.pool.open_count()).sum();
+        if previous.users == 0 && connections == 0 {
+            let previous = self.epochs.previous.take().expect("it was just there");
+            self.tell_control(io, Message::Retired(previous));
+            self.advance_epoch();
+        }
+    }
+
+    /// Closes idle connections whose time is up, and opens those that are wanted.
+    pub(super) fn tend_pools<I: Io<Message = Message>>(&mut self, io: &mut I) {
+        let now_ns = io.now().mono_ns;
+        let current = self.epochs.current.number();
+        let previous = self.epochs.previous.as_ref().map(|epoch| epoch.number());
+        for epoch in [Some(current), previous].into_iter().flatten() {
+            // A ruleset on its way out, like a server, needs no idle connections.
+            let is_leaving = epoch != current || self.draining();
+            let until_ns = if is_leaving { u64::MAX } else { now_ns };
+            for index in 0..self.epochs.of(epoch).partners.len() {
+                let index = PartnerIndex(index as u16);
+                while let Some(conn) = self.epochs.of(epoch).partner(index).pool.expire(until_ns) {
+                    self.upstream_close(io, conn);
+                }
+                let has_address = !self.epochs.of(epoch).partner(index).addresses.is_empty();
+                while !is_leaving && has_address && self.epochs.of(epoch).partner(index).pool.wants_open(now_ns) {
+                    self.upstream_open(io, epoch, index);
+                }
+            }
+        }
+    }
+
+    /// A partner's name was resolved anew. Connections to old addresses serve on until they are idle.
+    pub(super) fn take_addresses<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        partner: PartnerId,
+        mut addresses: Box<[SocketAddr]>,
+    ) {
+        let place = self.epochs.current.rules.partners.iter().position(|known| known.id == partner);
+        if let Some(place) = place {
+            std::mem::swap(&mut self.epochs.current.partners[place].addresses, &mut addresses);
+        }
+        self.tell_control(io, Message::Replaced(addresses));
+    }
+
+    /// The control thread frees what shards may not.
+    fn tell_control<I: Io<Message = Message>>(&mut self, io: &mut I, message: Message) {
+        // Control reads all the time and sends little: a full ring would be a bug, and freeing here would only be slow.
+        let told = io.post(ShardId::CONTROL, message);
+        debug_assert!(told.is_ok(), "control takes what is returned to it");
     }
 }

@@ -42,6 +42,11 @@ impl Credits {
         self.away.iter().sum()
     }
 
+    /// A request of ours is back.
+    pub(super) fn came_back(&mut self, from: ShardId) {
+        self.away[from.0 as usize] -= 1;
+    }
+
     /// Whether one more request may go to a shard.
     pub(super) fn has(&self, to: ShardId) -> bool {
         self.away[to.0 as usize] < CREDITS
@@ -67,9 +72,14 @@ impl Shard {
         Some(job)
     }
 
+    /// Whether a request of so many bytes could become a job now.
+    pub(super) fn can_make_job(&self, request_bytes: usize) -> bool {
+        !self.spare_jobs.is_empty() && self.buffers.has(request_bytes)
+    }
+
     /// Takes a job's memory back. Only for jobs that this shard made.
     pub(super) fn recycle_job(&mut self, mut job: Box<Job>) {
-        for buffer in [job.request.take(), job.answer.take()].into_iter().flatten() {
+        for buffer in [job.request.take(), job.room.take(), job.answer.take()].into_iter().flatten() {
             self.buffers.give_back(buffer);
         }
         self.spare_jobs.push(job);
@@ -90,7 +100,7 @@ impl Shard {
     }
 
     /// Remembers whom a declared id names, wherever that is kept.
-    pub(super) fn put_id<I: Io<Message = Message>>(&mut self, io: &mut I, key: KeyedHash, uuid: Uuid) {
+    pub(super) fn put_id(&mut self, key: KeyedHash, uuid: Uuid) {
         self.metrics.totals.ids_mapped.increment();
         let owner = key.shard(self.plan.shards);
         if owner == self.id {
@@ -119,7 +129,7 @@ impl Shard {
 
     /// A request that was away comes home with its answer.
     pub(super) fn replied<I: Io<Message = Message>>(&mut self, io: &mut I, from: ShardId, mut job: Box<Job>) {
-        self.credits.away[from.0 as usize] -= 1;
+        self.credits.came_back(from);
         let answer = match job.answer.take() {
             // Only an answer that didn't fit the small buffer we sent along is in one of theirs.
             Some(theirs) if theirs.capacity() > BUFFER_SMALL_BYTES => {

@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::job::Visitor;
 use super::prepare::{Caller, Prepared};
 use crate::event::cookie::VisitorCookie;
@@ -12,7 +14,7 @@ use crate::event::declared::{DeclaredId, Scope};
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::identity::{Generator, IdHash, KeyedHash, Mid, TableHash, Uuid};
 use crate::ids::{DataSourceId, ShardId};
-use crate::limits::{DECLARED_ID_BYTES_MAX, DECLARED_IDS_MAX, DECLARED_IDS_PER_NAMESPACE_MAX};
+use crate::limits::{DECLARED_ID_BYTES_MAX, DECLARED_IDS_MAX, DECLARED_IDS_PER_NAMESPACE_MAX, DECLARED_IDS_READ_MAX};
 use crate::privacy::Use;
 use crate::ruleset::{IdFormat, Resolve};
 
@@ -24,17 +26,8 @@ pub(super) struct ValidId<'a> {
     pub authentication: u8,
 }
 
-/// What the ids in a call name, before anything is looked up.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Claim {
-    Known(Uuid),
-    /// A server's declared id: whom it names must be looked up.
-    Declared(KeyedHash),
-    Nobody,
-}
-
 /// Reads `d_uuid`, `d_mid` and the cookie.
-pub(super) fn claim(prepared: &Prepared<'_>, cookie: Option<Uuid>, errors: &mut ErrorSet) -> Claim {
+pub(super) fn claim(prepared: &Prepared<'_>, cookie: Option<Uuid>, errors: &mut ErrorSet) -> Option<Uuid> {
     let call = &prepared.call;
     let named = call.uuid.and_then(|text| {
         let uuid = Uuid::parse(text);
@@ -52,10 +45,7 @@ pub(super) fn claim(prepared: &Prepared<'_>, cookie: Option<Uuid>, errors: &mut 
     });
     let cookie_wins = prepared.account.cookie_wins && prepared.caller() == Caller::Browser;
     let first = if cookie_wins { cookie } else { None };
-    match first.or(named).or(by_mid).or(cookie) {
-        Some(uuid) => Claim::Known(uuid),
-        None => Claim::Nobody,
-    }
+    first.or(named).or(by_mid).or(cookie)
 }
 
 /// The visitor's cookie, where it may be used.
@@ -69,22 +59,29 @@ pub(super) fn cookie_of(prepared: &Prepared<'_>) -> Option<Uuid> {
     }
 }
 
-/// The first declared id by which this caller may find a visitor.
-pub(super) fn resolvable(prepared: &Prepared<'_>, ids: &[ValidId<'_>], address: IpAddr, hash: &IdHash) -> Option<KeyedHash> {
+/// The first declared id by which this caller may find a visitor: an error when it presents a wrong token.
+pub(super) fn resolvable(
+    prepared: &Prepared<'_>,
+    ids: &[ValidId<'_>],
+    address: IpAddr,
+    hash: &IdHash,
+) -> Result<KeyedHash, Option<ErrorCode>> {
     if prepared.caller() != Caller::Server {
-        return None;
+        return Err(None);
     }
     let account = prepared.account;
     let token = prepared.request.fields.authorization.and_then(|value| value.strip_prefix(b"Bearer "));
     let has_token = account.token.as_deref().is_some_and(|own| token.is_some_and(|given| same_secret(own, given)));
-    let trusted = has_token || account.server_addresses.iter().any(|network| network.contains(address));
-    ids.iter()
-        .find(|id| match prepared.rules.data_sources[&id.source].resolve {
-            Resolve::Never => false,
-            Resolve::Server => trusted,
-            Resolve::Any => true,
-        })
-        .map(|id| hash.declared(id.source, id.id))
+    if token.is_some() && account.token.is_some() && !has_token {
+        return Err(Some(ErrorCode::TokenInvalid));
+    }
+    let is_trusted = has_token || account.server_addresses.iter().any(|network| network.contains(address));
+    let may_resolve = |id: &&ValidId<'_>| match prepared.rules.data_sources[&id.source].resolve {
+        Resolve::Never => false,
+        Resolve::Server => is_trusted,
+        Resolve::Any => true,
+    };
+    ids.iter().find(may_resolve).map(|id| hash.declared(id.source, id.id)).ok_or(None)
 }
 
 /// Compares in a time that does not tell how much agreed.
@@ -120,12 +117,12 @@ pub(super) fn draw(generator: &mut Generator, shard: ShardId, hash: &TableHash, 
 /// Checks the declared ids of a call: name-space limit first, then ten, and only valid ids count.
 pub(super) fn valid_ids<'a>(
     prepared: &Prepared<'a>,
-    valid: &mut smallvec::SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]>,
+    valid: &mut SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]>,
     errors: &mut ErrorSet,
 ) {
     let mut found = 0u32;
     let mut invalid = 0u32;
-    let mut spaces: smallvec::SmallVec<[(&[u8], usize); DECLARED_IDS_MAX]> = smallvec::SmallVec::new();
+    let mut spaces: SmallVec<[(&[u8], usize); DECLARED_IDS_READ_MAX]> = SmallVec::new();
     for declared in &prepared.call.declared_ids {
         let Some(text) = declared.id else { continue };
         let id = match check(prepared, declared, text) {
@@ -141,16 +138,12 @@ pub(super) fn valid_ids<'a>(
         };
         found += 1;
         if declared.scope == Scope::Namespace {
-            let count = match spaces.iter_mut().find(|(name, _)| *name == declared.source) {
-                Some((_, count)) => count,
-                None if spaces.len() < DECLARED_IDS_MAX => {
-                    spaces.push((declared.source, 0));
-                    &mut spaces.last_mut().expect("it was just pushed").1
-                }
-                None => continue,
-            };
-            *count += 1;
-            if *count > DECLARED_IDS_PER_NAMESPACE_MAX {
+            let place = spaces.iter().position(|(name, _)| *name == declared.source).unwrap_or(spaces.len());
+            if place == spaces.len() {
+                spaces.push((declared.source, 0));
+            }
+            spaces[place].1 += 1;
+            if spaces[place].1 > DECLARED_IDS_PER_NAMESPACE_MAX {
                 errors.insert(ErrorCode::NamespaceOverLimit);
                 found -= 1;
                 continue;

@@ -11,24 +11,24 @@ struct Link {
 }
 
 #[derive(Debug)]
-pub(crate) struct IdleList {
+pub(super) struct IdleList {
     links: Box<[Link]>,
     oldest: u32,
     newest: u32,
 }
 
 impl IdleList {
-    pub(crate) fn new(slots: usize) -> IdleList {
+    pub(super) fn new(slots: usize) -> IdleList {
         let unlisted = Link { previous: NONE, next: NONE, listed: false };
         IdleList { links: vec![unlisted; slots].into(), oldest: NONE, newest: NONE }
     }
 
-    pub(crate) fn oldest(&self) -> Option<u32> {
+    pub(super) fn oldest(&self) -> Option<u32> {
         (self.oldest != NONE).then_some(self.oldest)
     }
 
     /// Puts a slot at the young end, wherever it was.
-    pub(crate) fn touch(&mut self, slot: u32) {
+    pub(super) fn touch(&mut self, slot: u32) {
         if self.newest == slot {
             return;
         }
@@ -42,7 +42,7 @@ impl IdleList {
     }
 
     /// Takes a slot out; nothing happens when it is not listed.
-    pub(crate) fn remove(&mut self, slot: u32) {
+    pub(super) fn remove(&mut self, slot: u32) {
         let Link { previous, next, listed } = self.links[slot as usize];
         if !listed {
             return;

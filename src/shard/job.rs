@@ -62,7 +62,9 @@ pub struct Job {
     /// The head as it came, then the body, decoded from chunks if it came so.
     pub(super) request: Option<Buffer>,
     pub(super) head_bytes: usize,
-    /// On the way out an empty buffer of the edge shard's, on the way back the answer.
+    /// Room for the answer, lent by the edge shard.
+    pub(super) room: Option<Buffer>,
+    /// On the way back.
     pub(super) answer: Option<Buffer>,
     /// Whether the connection closes after the answer.
     pub(super) close: bool,
@@ -83,6 +85,7 @@ impl Job {
             context,
             request: None,
             head_bytes: 0,
+            room: None,
             answer: None,
             close: false,
             resolve: None,
@@ -91,6 +94,12 @@ impl Job {
             answered: 0,
             parked_ns: 0,
         }
+    }
+
+    /// Head and body of the request.
+    pub(super) fn parts(&self) -> (&[u8], &[u8]) {
+        let bytes = self.request.as_ref().map(Buffer::bytes).unwrap_or_default();
+        bytes.split_at(self.head_bytes)
     }
 
     /// A job without a request, to be filled later.
@@ -129,10 +138,6 @@ impl JobTable {
 
     pub(super) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.free.is_empty()
     }
 
     /// Takes a slot before there is a job to put in it, so that calls can name who waits for them.

@@ -5,20 +5,24 @@
 //! profile; then its connection is closed.
 
 use super::job::JobRef;
-use super::prepare::Prepared;
-use super::upstream::Sendable;
 use super::values::Values;
 use super::{Message, Shard};
 use crate::clock::Now;
 use crate::identity::Uuid;
-use crate::ids::{AccountIndex, PartnerIndex, ShardId};
+use crate::ids::PartnerIndex;
+use crate::limits::BUFFER_SMALL_BYTES;
 use crate::metrics::{Counter, PartnerTotals};
 use crate::partner::calls::CallId;
 use crate::partner::health::Admission;
 use crate::partner::pool::Acquired;
-use crate::partner::{Mode, Partner, Requested};
-use crate::profile::PartnerState;
+use crate::partner::request::write_request;
+use crate::partner::settings::{Mode, Partner};
+use crate::profile::{PartnerOutcome, PartnerState};
 use crate::reactor::{Buffer, ConnId, Io};
+use crate::ruleset::Ruleset;
+use crate::template::{Rendered, Writer};
+
+const MS_NS: u64 = 1_000_000;
 
 /// A call under way.
 #[derive(Debug)]
@@ -51,69 +55,63 @@ pub(super) enum Failure {
     Timeout,
 }
 
-/// What asking the partners of one request came to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asked {
-    /// Partners whose answers are awaited, one bit for each place in the ruleset.
-    pub waiting: u64,
-}
-
 impl Shard {
-    /// Asks the account's partners about a visitor, whose profile is loaded. `job` is who waits, if anybody can.
+    /// Asks the account's partners about a visitor. `job` is who waits, if anybody can. Returns the partners whose
+    /// answers are awaited, one bit for each place in the ruleset.
     pub(super) fn ask_partners<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
-        prepared: &Prepared<'_>,
         values: &Values<'_>,
         job: Option<JobRef>,
         deadline_ns: u64,
-    ) -> Asked {
-        let mut asked = Asked::default();
-        let rules = prepared.rules;
-        for &index in &prepared.account.partners {
+    ) -> u64 {
+        let rules = values.prepared.rules;
+        let mut waiting = 0;
+        for &index in &values.prepared.account.partners {
             let partner = &rules.partners[index.0 as usize];
-            if let Some(waits) = self.wants(io.now(), prepared, index, partner, deadline_ns)
-                && let Some(call) = self.call_for(io, prepared, values, index, partner, deadline_ns)
+            if let Some(waits) = self.wants(io.now(), values, index, partner, deadline_ns)
+                && let Some(call) = self.call_for(io, values, index, partner, deadline_ns)
                 && waits
                 && let Some(job) = job
                 && self.calls.join(call, job)
             {
-                asked.waiting |= 1 << index.0;
+                waiting |= 1 << index.0;
             }
         }
-        asked
+        waiting
     }
 
-    /// Whether a partner is to be asked now, and whether this request waits for the answer.
+    /// Whether a partner is to be asked now, and if so, whether this request waits for the answer.
     fn wants(
-        &mut self,
+        &self,
         now: Now,
-        prepared: &Prepared<'_>,
+        values: &Values<'_>,
         index: PartnerIndex,
         partner: &Partner,
         deadline_ns: u64,
     ) -> Option<bool> {
-        let totals = &self.metrics.partners[index.0 as usize].totals;
-        if !prepared.decision.partners() || !partner.vendor_id.is_none_or(|id| prepared.decision.allows_vendor(id)) {
+        let totals = self.partner_totals(index);
+        if !values.prepared.may_use(partner) {
             totals.skipped_consent.increment();
             return None;
         }
-        if !partner.shares(self.table_hash.uuid(self.profile.uuid()).bits() as u64) {
+        let hash = self.table_hash.uuid(values.uuid).bits();
+        if !partner.is_in_share((hash ^ (hash >> 64)) as u64) {
             totals.skipped_share.increment();
             return None;
         }
-        let cached = self.profile.partner(partner.id);
-        let fresh = cached.is_some_and(|cached| cached.is_fresh(now.wall_ms / 1000));
-        if fresh {
+        let known = values.profile.partner(partner.id);
+        let is_valid = |state| state != PartnerState::Stale;
+        if known.is_some_and(|known| is_valid(known.state((now.wall_ms / 1000) as u32))) {
             totals.skipped_cache.increment();
             return None;
         }
         let waits = match partner.mode {
             Mode::Wait => true,
             Mode::Background => false,
-            Mode::WaitIfUnknown => cached.is_none_or(|cached| cached.state == PartnerState::Failed),
+            Mode::WaitIfUnknown => known.is_none_or(|known| known.outcome == PartnerOutcome::Failed),
         };
-        if waits && now.mono_ns + partner.min_ns > deadline_ns {
+        if waits && now.mono_ns + u64::from(partner.min_ms) * MS_NS > deadline_ns {
             totals.skipped_budget.increment();
             return None;
         }
@@ -124,27 +122,27 @@ impl Shard {
     fn call_for<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
-        prepared: &Prepared<'_>,
         values: &Values<'_>,
         index: PartnerIndex,
         partner: &Partner,
         deadline_ns: u64,
     ) -> Option<CallId> {
-        let uuid = self.profile.uuid();
-        let now = io.now();
-        if let Some(call) = self.calls.find(uuid, index) {
-            let usable = self.calls.value(call).is_some_and(|lookup| lookup.epoch == prepared.rules.epoch);
-            let overdue = self.calls.value(call).is_some_and(|lookup| lookup.overdue);
-            self.metrics.partners[index.0 as usize].totals.shared.increment();
-            return (usable && !overdue).then_some(call);
+        let now_ns = io.now().mono_ns;
+        let epoch = values.prepared.rules.epoch;
+        if let Some(call) = self.calls.find(values.uuid, index) {
+            self.partner_totals(index).shared.increment();
+            let is_usable = |lookup: &Lookup| lookup.epoch == epoch && !lookup.overdue;
+            return self.calls.value(call).is_some_and(is_usable).then_some(call);
         }
-        let totals = &self.metrics.partners[index.0 as usize].totals;
-        let runtime = self.epochs.of(prepared.rules.epoch).partner(index);
-        if runtime.addresses.is_empty() {
+        let random = self.generator.u32();
+        let runtime = self.epochs.of(epoch).partner(index);
+        let (has_address, admission) = (!runtime.addresses.is_empty(), runtime.health.admit(now_ns, random));
+        let totals = self.partner_totals(index);
+        if !has_address {
             totals.skipped_address.increment();
             return None;
         }
-        if runtime.health.admit(now.mono_ns, self.generator.u32()) != Admission::Admit {
+        if admission != Admission::Admitted {
             totals.skipped_health.increment();
             return None;
         }
@@ -152,64 +150,54 @@ impl Shard {
             totals.skipped_cap.increment();
             return None;
         }
-        let timeout_ns = match partner.mode {
-            Mode::Background => now.mono_ns + partner.timeout_ns,
-            _ => deadline_ns.min(now.mono_ns + partner.timeout_ns),
-        };
-        let request = self.render(partner, values, timeout_ns.saturating_sub(now.mono_ns), index)?;
+        let own_timeout_ns = now_ns + u64::from(partner.timeout_ms) * MS_NS;
+        let timeout_ns =
+            if partner.mode == Mode::Background { own_timeout_ns } else { own_timeout_ns.min(deadline_ns) };
+        let request = self.render(partner, values, timeout_ns - now_ns, index)?;
         let lookup = Lookup {
-            epoch: prepared.rules.epoch,
+            epoch,
             conn: None,
             request: Some(request),
-            started_ns: now.mono_ns,
+            started_ns: now_ns,
             sent_ns: 0,
             timeout_ns,
-            late_limit_ns: timeout_ns + partner.late_ns,
+            late_limit_ns: timeout_ns + u64::from(partner.late_ms) * MS_NS,
             overdue: false,
             retried: false,
         };
-        let call = self.calls.insert(uuid, index, lookup).expect("the table was not full, and there was no such call");
+        let call = self.calls.insert(values.uuid, index, lookup).expect("the table is not full, and has no such call");
+        self.epochs.of(epoch).users += 1;
         self.timers.set(self.plan.timer_of_call(call.slot), timeout_ns);
         self.dispatch(io, call, index).then_some(call)
     }
 
     /// Writes a partner's request into a buffer.
-    fn render(
-        &mut self,
-        partner: &Partner,
-        values: &Values<'_>,
-        left_ns: u64,
-        index: PartnerIndex,
-    ) -> Option<Buffer> {
-        let totals = &self.metrics.partners[index.0 as usize].totals;
-        let values = values.with_timeout_ms(left_ns / 1_000_000);
-        let mut buffer = self.buffers.take(0);
-        loop {
-            let Some(mut room) = buffer else {
-                totals.skipped_cap.increment();
-                return None;
-            };
-            let is_large = room.capacity() > crate::limits::BUFFER_SMALL_BYTES;
-            match partner.write_request(&values, room.block_mut()) {
-                Requested::Written(len) => {
-                    room.set_len(len);
-                    return Some(room);
+    fn render(&mut self, partner: &Partner, values: &Values<'_>, left_ns: u64, index: PartnerIndex) -> Option<Buffer> {
+        let values = values.with_timeout_ms(left_ns / MS_NS);
+        let mut room = self.buffers.take(0);
+        while let Some(mut buffer) = room {
+            match write_request(partner, &values, &mut Writer::new(buffer.block_mut())) {
+                Rendered::Ok(len) => {
+                    buffer.set_len(len);
+                    return Some(buffer);
                 }
-                Requested::MacroEmpty => {
-                    totals.skipped_macro.increment();
-                    self.buffers.give_back(room);
+                Rendered::Overflow if buffer.capacity() == BUFFER_SMALL_BYTES => {
+                    self.buffers.give_back(buffer);
+                    room = self.buffers.take_large();
+                }
+                Rendered::Overflow => {
+                    self.buffers.give_back(buffer);
+                    break;
+                }
+                Rendered::Skipped => {
+                    self.buffers.give_back(buffer);
+                    self.partner_totals(index).skipped_macro.increment();
                     return None;
-                }
-                Requested::Overflow => {
-                    self.buffers.give_back(room);
-                    if is_large {
-                        totals.skipped_cap.increment();
-                        return None;
-                    }
-                    buffer = self.buffers.take_large();
                 }
             }
         }
+        self.partner_totals(index).skipped_cap.increment();
+        None
     }
 
     /// Finds a connection for a call. `false`: there is none, and the call is gone.
@@ -217,7 +205,7 @@ impl Shard {
         let epoch = self.calls.value(call).expect("it was just made").epoch;
         let acquired = self.epochs.of(epoch).partner(index).pool.acquire(call.slot);
         match acquired {
-            Acquired::Use(conn) => self.upstream_send(io, Sendable { call, conn }),
+            Acquired::Use(conn) => self.upstream_send(io, call, conn),
             Acquired::Open => self.upstream_open(io, epoch, index),
             Acquired::Queue => {}
             Acquired::Full => {
@@ -226,16 +214,15 @@ impl Shard {
                 return false;
             }
         }
-        // Opening may have failed at once.
-        self.calls.value(call).is_some()
+        true
     }
 
     /// Takes a call out of the table, with its buffer and timer.
     pub(super) fn forget(&mut self, call: CallId) {
         self.timers.cancel(self.plan.timer_of_call(call.slot));
-        if let Some(lookup) = self.calls.remove(call)
-            && let Some(request) = lookup.request
-        {
+        let Some(lookup) = self.calls.remove(call) else { return };
+        self.epochs.of(lookup.epoch).users -= 1;
+        if let Some(request) = lookup.request {
             self.buffers.give_back(request);
         }
     }
@@ -285,23 +272,24 @@ impl Shard {
                 self.epochs.of(epoch).partner(index).health.record(true);
             }
         }
-        self.note_failure(io.now(), uuid, epoch, index);
+        let rules = self.rules_of(epoch);
+        self.note_failure(io.now(), uuid, &rules, index);
         self.tell_jobs(io, call, false);
         self.forget(call);
     }
 
-    /// Remembers in the profile that the partner was asked in vain, so that `wait_if_unknown` knows.
-    fn note_failure(&mut self, now: Now, uuid: Uuid, epoch: u64, index: PartnerIndex) {
-        let rules = self.rules_of(epoch);
+    /// Remembers in the profile that the partner was asked in vain. What it said earlier stays: stale, not wrong.
+    fn note_failure(&mut self, now: Now, uuid: Uuid, rules: &Ruleset, index: PartnerIndex) {
         let partner = &rules.partners[index.0 as usize];
-        if partner.shadow || !self.profiles.load(self.table_hash.uuid(uuid), uuid, &mut self.profile) {
-            return;
+        let mut profile = self.take_profile();
+        let is_known = !partner.shadow && self.profiles.load(uuid, &mut profile);
+        if is_known && profile.partner(partner.id).is_none() {
+            let asked_s = (now.wall_ms / 1000) as u32;
+            // At once stale: the next call asks again.
+            profile.set_partner(partner.id, PartnerOutcome::Failed, asked_s, asked_s - 1, std::iter::empty());
+            self.store_profile(now, &mut profile);
         }
-        // What is cached from an earlier answer stays: it is stale, not wrong.
-        if self.profile.partner(partner.id).is_none() {
-            self.profile.set_partner(partner.id, PartnerState::Failed, now.minute(), 0, std::iter::empty());
-            self.store_profile(now);
-        }
+        self.profile = Some(profile);
     }
 
     /// Lets everybody who waits for a call go on.

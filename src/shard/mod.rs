@@ -1,7 +1,8 @@
 //! The state machine that joins everything: one for each core, driven by a runtime through `reactor`'s seam.
 //!
-//! A request is read by its *edge* shard (`client`, `edge`), goes to the visitor's *home* shard if that is another
-//! (`hop`), is looked up at partners (`lookup`, `upstream`), evaluated (`visit`) and answered (`answer`).
+//! A request is read by its *edge* shard (`client`, `edge`, `identify`), goes to the visitor's *home* shard if that is
+//! another (`hop`), is evaluated there (`visit`) after partners were asked (`lookup`, `upstream`), and answered
+//! (`answer`). What outlives a turn is a `job`.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -23,36 +24,310 @@ mod upstream;
 mod values;
 mod visit;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use buffers::Buffers;
 use client::Client;
 pub use epoch::Epoch;
-use epoch::Epochs;
+use epoch::{Epochs, Rules};
 use hop::Credits;
+pub use hop::RING_MESSAGES;
 use idle_list::IdleList;
 use job::{Job, JobRef, JobTable};
-use lookup::Lookup;
+use lookup::{Failure, Lookup};
 pub use message::Message;
-pub use plan::{MemoryPlan, Plan};
+pub use plan::Plan;
 use timer::TimerWheel;
 use upstream::Upstream;
 
+use crate::destination::Entries;
 use crate::event::CallBuffers;
-use crate::identity::{Generator, IdHash, IdMap, TableHash};
-use crate::ids::{SegmentId, ShardId, TraitId};
+use crate::identity::{Generator, IdHash, IdMap, Secret, TableHash, Uuid};
+use crate::ids::{SegmentId, ShardId, Signal, TraitId};
+use crate::limits::{
+    BODY_BYTES_MAX, CALL_SIGNALS_MAX, DECODE_BYTES_MAX, DIRECT_TRAITS_MAX, PARTNER_SEGMENTS_MAX, PARTNER_SIGNALS_MAX,
+    PROFILE_SEGMENTS_MAX, SEGMENTS_MAX, SYNC_DECODE_BYTES_MAX, TRAITS_MAX,
+};
 use crate::metrics::ShardMetrics;
-use crate::partner::answer::Reader as AnswerReader;
+use crate::partner::answer::Answer as PartnerAnswer;
 use crate::partner::calls::Calls;
+use crate::partner::reader::AnswerReader;
 use crate::profile::{Profile, ProfileTable};
-use crate::reactor::{Event, Handler, Io};
+use crate::reactor::{Buffer, ConnId, Event, Handler, Io};
 
 /// How often pools, idle connections and old profiles are looked after.
 const UPKEEP_NS: u64 = 10_000_000;
+/// Visitors that one round of the sweeper may hand over.
+const DUE_MAX: usize = 1_024;
 
 /// One core's server.
 #[derive(Debug)]
 pub struct Shard {
+    id: ShardId,
+    plan: Plan,
     epochs: Epochs,
-    state: State,
+    metrics: Arc<ShardMetrics>,
+
+    // Connections.
+    clients: Box<[Client]>,
+    connections: usize,
+    idle: IdleList,
+    upstreams: Box<[Upstream]>,
+    upstream_count: usize,
+    buffers: Buffers,
+
+    // Requests and calls that outlive a turn.
+    spare_jobs: Vec<Box<Job>>,
+    jobs: JobTable,
+    calls: Calls<Lookup, JobRef>,
+    timers: TimerWheel,
+    credits: Credits,
+    /// Calls that failed while another request was being worked on: told about it after that.
+    failed: VecDeque<u32>,
+
+    // Visitors.
+    profiles: ProfileTable,
+    id_map: IdMap,
+    table_hash: TableHash,
+    id_hash: IdHash,
+    generator: Generator,
+
+    // What one request or answer needs while it is worked on, taken out meanwhile.
+    call_buffers: Option<CallBuffers>,
+    decode_scratch: Box<[u8]>,
+    sync_scratch: Box<[u8]>,
+    body_scratch: Box<[u8]>,
+    signals: Vec<Signal<'static>>,
+    realised: Vec<TraitId>,
+    absent: Vec<TraitId>,
+    segments: Vec<SegmentId>,
+    entered: Vec<SegmentId>,
+    left: Vec<SegmentId>,
+    due: Vec<Uuid>,
+    profile: Option<Box<Profile>>,
+    destinations: Option<Entries>,
+    answer_reader: AnswerReader,
+    partner_answer: Option<Box<PartnerAnswer>>,
+    /// The buffer that an edge shard lent for the answer at hand.
+    room: Option<Buffer>,
+    /// The connection of the answer at hand closes after it.
+    answer_closes: bool,
+
+    upkeep_at_ns: u64,
+    drain_deadline_ns: Option<u64>,
+}
+
+/// What a shard is made from.
+#[derive(Debug)]
+pub struct Setup {
+    pub id: ShardId,
+    pub plan: Plan,
+    pub epoch: Box<Epoch>,
+    pub metrics: Arc<ShardMetrics>,
+    pub secret: Secret,
+    /// Fresh entropy, or the simulation's seed.
+    pub entropy: [u8; 32],
+}
+
+impl Shard {
+    /// Allocates everything that the shard will ever use.
+    pub fn new(setup: Setup) -> Shard {
+        let Setup { id, plan, epoch, metrics, secret, entropy } = setup;
+        let table_hash = secret.table_hash();
+        let mut generator = secret.generator(id, &entropy);
+        let mut calls_key = [0; 16];
+        calls_key[..8].copy_from_slice(&generator.bytes8());
+        calls_key[8..].copy_from_slice(&generator.bytes8());
+        Shard {
+            clients: (0..plan.clients_max).map(|_| Client::new()).collect(),
+            connections: 0,
+            idle: IdleList::new(plan.clients_max),
+            upstreams: (0..plan.upstreams_max).map(|_| Upstream::new()).collect(),
+            upstream_count: 0,
+            buffers: Buffers::new(plan.small_buffers, plan.large_buffers),
+            spare_jobs: (0..plan.jobs_max).map(|_| Job::spare()).collect(),
+            jobs: JobTable::new(plan.jobs_max),
+            calls: Calls::new(plan.calls_max, plan.calls_max + plan.jobs_max, calls_key),
+            timers: TimerWheel::new(plan.timers()),
+            credits: Credits::new(plan.shards),
+            failed: VecDeque::with_capacity(plan.calls_max),
+            profiles: ProfileTable::new(plan.profile_bytes, table_hash.clone()),
+            id_map: IdMap::new(plan.id_map_bytes),
+            id_hash: secret.id_hash(),
+            table_hash,
+            generator,
+            call_buffers: Some(CallBuffers::new()),
+            decode_scratch: vec![0; DECODE_BYTES_MAX].into(),
+            sync_scratch: vec![0; SYNC_DECODE_BYTES_MAX].into(),
+            body_scratch: vec![0; BODY_BYTES_MAX].into(),
+            signals: Vec::with_capacity(CALL_SIGNALS_MAX + PARTNER_SIGNALS_MAX),
+            realised: Vec::with_capacity(TRAITS_MAX + DIRECT_TRAITS_MAX + PARTNER_SEGMENTS_MAX),
+            absent: Vec::with_capacity(PARTNER_SEGMENTS_MAX),
+            segments: Vec::with_capacity(SEGMENTS_MAX),
+            entered: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
+            left: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
+            due: Vec::with_capacity(DUE_MAX),
+            profile: Some(Box::new(Profile::new())),
+            destinations: Some(Entries::new()),
+            answer_reader: AnswerReader::new(),
+            partner_answer: Some(Box::new(PartnerAnswer::new())),
+            room: None,
+            answer_closes: false,
+            upkeep_at_ns: 0,
+            drain_deadline_ns: None,
+            epochs: Epochs { current: epoch, previous: None, next: None },
+            id,
+            plan,
+            metrics,
+        }
+    }
+
+    fn current_rules(&self) -> Rules {
+        Rules::clone(&self.epochs.current.rules)
+    }
+
+    fn rules_of(&mut self, epoch: u64) -> Rules {
+        Rules::clone(&self.epochs.of(epoch).rules)
+    }
+
+    fn draining(&self) -> bool {
+        self.drain_deadline_ns.is_some()
+    }
+
+    fn is_client(&self, conn: ConnId) -> bool {
+        (conn.slot as usize) < self.plan.clients_max
+    }
+
+    fn message<I: Io<Message = Message>>(&mut self, io: &mut I, from: ShardId, message: Message) {
+        match message {
+            Message::Run(job) => self.visit_job(io, job),
+            Message::Reply(job) => self.replied(io, from, job),
+            Message::Resolve(job) => self.resolve(io, job),
+            Message::Resolved(job, found) => self.resolved(io, from, job, found),
+            Message::Return(buffer) => self.buffers.give_back(buffer),
+            Message::IdPut { key, uuid } => self.id_map.put(crate::identity::KeyedHash::from_bits(key), uuid),
+            Message::Epoch(epoch) => self.take_epoch(io, epoch),
+            Message::Addresses { partner, addresses } => self.take_addresses(io, partner, addresses),
+            Message::Drain { deadline_ns } => self.drain(io, deadline_ns),
+            Message::Retired(_) | Message::Replaced(_) => unreachable!("only control is told these"),
+        }
+    }
+
+    fn fire<I: Io<Message = Message>>(&mut self, io: &mut I, timer: u32) {
+        let timer = timer as usize;
+        let (jobs, calls) = (self.plan.jobs_max, self.plan.calls_max);
+        if timer < jobs {
+            if let Some(at) = self.jobs.at_slot(timer as u32) {
+                self.resume(io, at);
+            }
+        } else if timer < jobs + calls {
+            if let Some(call) = self.calls.id_at((timer - jobs) as u32) {
+                self.call_timer(io, call);
+            }
+        } else {
+            self.upstream_timer(io, (timer - jobs - calls) as u32);
+        }
+    }
+
+    /// Calls that failed in the middle of something else.
+    fn settle_failures<I: Io<Message = Message>>(&mut self, io: &mut I) {
+        while let Some(slot) = self.failed.pop_front() {
+            if let Some(call) = self.calls.id_at(slot) {
+                self.call_failed(io, call, Failure::Connect);
+            }
+        }
+    }
+
+    /// Notes that a call failed, when its jobs can't be told at once.
+    fn fail_later(&mut self, call_slot: u32) {
+        self.failed.push_back(call_slot);
+    }
+
+    fn upkeep<I: Io<Message = Message>>(&mut self, io: &mut I) {
+        let now = io.now();
+        self.upkeep_at_ns = now.mono_ns + UPKEEP_NS;
+        if self.draining() {
+            self.close_idle_since(io, u64::MAX);
+        } else {
+            self.close_idle_since(io, now.mono_ns.saturating_sub(self.plan.idle_ns));
+            self.sweep(now);
+        }
+        self.tend_pools(io);
+        self.retire(io);
+        self.publish();
+    }
+
+    fn drain<I: Io>(&mut self, io: &mut I, deadline_ns: u64) {
+        self.drain_deadline_ns = Some(deadline_ns);
+        io.set_accepting(false);
+        self.upkeep_at_ns = 0;
+    }
+
+    /// Nothing is under way any more, or there was time enough.
+    fn is_drained(&self, now_ns: u64) -> bool {
+        let Some(deadline_ns) = self.drain_deadline_ns else { return false };
+        let is_quiet = self.connections == 0 && self.jobs.len() == 0 && self.credits.away_total() == 0;
+        now_ns >= deadline_ns || is_quiet && !self.has_outbox()
+    }
+
+    fn publish(&self) {
+        let gauges = &self.metrics.gauges;
+        gauges.connections.set(self.connections as u64);
+        gauges.partner_connections.set(self.upstream_count as u64);
+        gauges.parked.set(self.jobs.len() as u64);
+        gauges.calls_in_flight.set(self.calls.len() as u64);
+        gauges.away.set(self.credits.away_total() as u64);
+        gauges.buffers_small_free.set(self.buffers.small_free() as u64);
+        gauges.buffers_large_free.set(self.buffers.large_free() as u64);
+        gauges.jobs_free.set(self.spare_jobs.len() as u64);
+        gauges.profiles.set(self.profiles.len().into());
+        let memory = self.profiles.memory();
+        gauges.profile_cells_free.set(u64::from(memory.cells - memory.cells_used));
+        gauges.ids.set(self.id_map.len() as u64);
+        gauges.epoch.set(self.epochs.current.number());
+    }
+}
+
+impl<I: Io<Message = Message>> Handler<I> for Shard {
+    fn on_event(&mut self, io: &mut I, event: Event<'_, Message>) {
+        match event {
+            Event::Accepted { conn, peer } => self.client_accepted(io, conn, peer.ip()),
+            Event::Received { conn, bytes } if self.is_client(conn) => self.client_received(io, conn, bytes),
+            Event::Received { conn, bytes } => self.upstream_received(io, conn, bytes),
+            Event::Ended { conn, reset } if self.is_client(conn) => self.client_ended(io, conn, reset),
+            Event::Ended { conn, reset } => self.upstream_ended(io, conn, reset),
+            Event::Sent { conn, buffer, ok } if self.is_client(conn) => {
+                self.buffers.give_back(buffer);
+                self.client_sent(io, conn, ok);
+            }
+            Event::Sent { conn, buffer, ok: _ } => self.upstream_sent(io, conn, buffer),
+            Event::Connected { conn, ok } => self.upstream_connected(io, conn, ok),
+            Event::Closed { conn } if self.is_client(conn) => self.client_closed(conn),
+            Event::Closed { conn } => self.upstream_closed(conn),
+            Event::Message { from, message } => self.message(io, from, message),
+        }
+        self.settle_failures(io);
+    }
+
+    fn on_turn(&mut self, io: &mut I) -> Option<u64> {
+        let now_ns = io.now().mono_ns;
+        self.metrics.totals.turns.increment();
+        while let Some(timer) = self.timers.next_due(now_ns) {
+            self.fire(io, timer);
+            self.settle_failures(io);
+        }
+        self.flush_outbox(io);
+        if now_ns >= self.upkeep_at_ns {
+            self.upkeep(io);
+            self.settle_failures(io);
+        }
+        if self.is_drained(now_ns) {
+            self.publish();
+            return None;
+        }
+        // A ring that is full empties soon, but nobody tells us.
+        let retry_at_ns = if self.has_outbox() { now_ns + 100_000 } else { u64::MAX };
+        Some(self.timers.next_deadline_ns().min(self.upkeep_at_ns).min(retry_at_ns))
+    }
 }

@@ -3,15 +3,15 @@
 
 use std::net::IpAddr;
 
+use crate::event::CallBuffers;
 use crate::event::call::{Call, Headers, Platform, Request as CallRequest};
 use crate::event::cookie::CookiesSent;
 use crate::event::errors::ErrorCode;
 use crate::event::host::{self, Site};
-use crate::event::CallBuffers;
 use crate::http::Request;
 use crate::identity::EcidKey;
 use crate::ids::AccountIndex;
-use crate::partner::Partner;
+use crate::partner::settings::Partner;
 use crate::privacy::{Decision, Use, Wishes};
 use crate::ruleset::{Account, Ruleset};
 
@@ -58,8 +58,7 @@ impl Prepared<'_> {
 
     /// Whether a partner may be asked about this visitor, and what it said be used.
     pub(super) fn may_use(&self, partner: &Partner) -> bool {
-        let consents = partner.vendor_id.is_none_or(|vendor| self.decision.allows_vendor(vendor));
-        consents && self.decision.allows(Use::Partners)
+        self.decision.allows(Use::Partners) && self.decision.allows_vendor(partner.vendor_id)
     }
 
     /// Whether the page that calls may read the answer.
@@ -75,7 +74,7 @@ pub(super) fn account_of_host(
     organisation: Option<AccountIndex>,
 ) -> Result<AccountIndex, ErrorCode> {
     let host = host.ok_or(ErrorCode::HostMissing)?;
-    let account = match host::site(host, &rules.server.base_domain) {
+    let account = match host::site(host, rules.server.base_domain.as_bytes()) {
         Site::Account(alias) => account_of_alias(rules, alias),
         Site::Ids => organisation.or(rules.server.default_account),
         Site::Outside => rules.server.default_account,

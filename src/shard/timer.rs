@@ -18,7 +18,7 @@ struct Node {
 
 /// A fixed number of timers, each set or not.
 #[derive(Debug)]
-pub(crate) struct TimerWheel {
+pub(super) struct TimerWheel {
     heads: Box<[u32]>,
     /// One bit for each slot that holds a timer.
     filled: [u64; SLOTS / 64],
@@ -29,7 +29,7 @@ pub(crate) struct TimerWheel {
 }
 
 impl TimerWheel {
-    pub(crate) fn new(timers: usize) -> TimerWheel {
+    pub(super) fn new(timers: usize) -> TimerWheel {
         TimerWheel {
             heads: vec![NONE; SLOTS].into(),
             filled: [0; SLOTS / 64],
@@ -40,7 +40,7 @@ impl TimerWheel {
     }
 
     /// Sets a timer, or moves it.
-    pub(crate) fn set(&mut self, timer: u32, deadline_ns: u64) {
+    pub(super) fn set(&mut self, timer: u32, deadline_ns: u64) {
         self.cancel(timer);
         // A deadline that has passed fires at the next call of `next_due`.
         let slot = slot_of(deadline_ns.max(self.cursor_ns));
@@ -55,7 +55,7 @@ impl TimerWheel {
     }
 
     /// Takes a timer out; nothing happens when it is not set.
-    pub(crate) fn cancel(&mut self, timer: u32) {
+    pub(super) fn cancel(&mut self, timer: u32) {
         let Node { deadline_ns, previous, next } = self.nodes[timer as usize];
         if deadline_ns == u64::MAX {
             return;
@@ -77,7 +77,7 @@ impl TimerWheel {
     }
 
     /// Takes out one timer whose time has come, if there is one.
-    pub(crate) fn next_due(&mut self, now_ns: u64) -> Option<u32> {
+    pub(super) fn next_due(&mut self, now_ns: u64) -> Option<u32> {
         if self.set_count == 0 {
             self.cursor_ns = now_ns;
             return None;
@@ -101,7 +101,7 @@ impl TimerWheel {
     }
 
     /// No timer is due before this; `u64::MAX` when none is set.
-    pub(crate) fn next_deadline_ns(&self) -> u64 {
+    pub(super) fn next_deadline_ns(&self) -> u64 {
         if self.set_count == 0 {
             return u64::MAX;
         }

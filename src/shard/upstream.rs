@@ -6,8 +6,10 @@ use super::{Message, Shard};
 use crate::http::HttpFault;
 use crate::http::response::{Answer as HttpAnswer, Response, ResponseParser};
 use crate::ids::PartnerIndex;
+use crate::partner::answer::AnswerError;
 use crate::partner::calls::CallId;
-use crate::partner::{AnswerError, AnswerHead, health, time};
+use crate::partner::reader::AnswerHead;
+use crate::partner::{health, time};
 use crate::reactor::{Buffer, ConnId, Io};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +79,9 @@ impl Shard {
         };
         self.partner_totals(index).connections_opened.increment();
         self.upstream_count += 1;
-        let connect_ns = self.rules_of(epoch).partners[index.0 as usize].connect_ns;
+        let connect_ms = self.rules_of(epoch).partners[index.0 as usize].connect_ms;
         let slot = conn.slot as usize - self.plan.clients_max;
-        self.timers.set(self.plan.timer_of_upstream(slot as u32), now_ns + connect_ns);
+        self.timers.set(self.plan.timer_of_upstream(slot as u32), now_ns + u64::from(connect_ms) * 1_000_000);
         assert!(self.upstreams[slot].phase == Phase::Free, "a slot is reused only after Closed");
         self.upstreams[slot] = Upstream {
             generation: conn.generation,
@@ -307,14 +309,15 @@ impl Shard {
         let field = |range: &Option<std::ops::Range<usize>>| range.clone().map(|range| &bytes[range]);
         let rules = self.rules_of(epoch);
         let partner = &rules.partners[index.0 as usize];
-        let head =
-            AnswerHead { status: response.status, content_encoding: field(&response.content_encoding) };
+        let head = AnswerHead { status: response.status, content_encoding: field(&response.content_encoding) };
         let body = &bytes[response.body.clone()];
-        let read = self.answer_reader.read(&partner.format, head, body, now.wall_ms, &mut self.partner_answer);
+        let mut answer = self.partner_answer.take().expect("one answer is read at a time");
+        let read = self.answer_reader.read(&partner.format, head, body, now.wall_ms, &mut answer);
+        self.partner_answer = Some(answer);
 
         let runtime = self.epochs.of(epoch).partner(index);
         if matches!(response.status, 429 | 503) {
-            let after_s = field(&response.retry_after).and_then(|text| time::retry_after_s(text, now.wall_ms / 1000));
+            let after_s = field(&response.retry_after).and_then(|text| time::retry_after_s(text, now.wall_ms));
             if response.status == 429 || after_s.is_some() {
                 runtime.health.hold(now.mono_ns, after_s);
             }

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::edge::Arrival;
 use super::identify::{self, ValidId};
 use super::job::{Context, Job, JobRef};
 use super::prepare::{self, Prepared};
@@ -13,13 +14,13 @@ use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::http::request;
 use crate::identity::{AuthState, Uuid};
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
-use crate::limits::DECLARED_IDS_MAX;
+use crate::limits::{DECLARED_IDS_MAX, PARTNER_SEGMENTS_MAX};
 use crate::partner::answer::AnswerKind;
 use crate::partner::calls::CallId;
-use crate::partner::{OnAbsence, Partner};
+use crate::partner::settings::{OnAbsence, Partner};
 use crate::profile::{PartnerOutcome, PartnerState, Profile};
 use crate::reactor::{Buffer, Io};
-use crate::ruleset::{Account, Ruleset};
+use crate::ruleset::Ruleset;
 
 /// What a visit came to.
 pub(super) enum Visited {
@@ -61,11 +62,11 @@ impl Shard {
         let rules = self.current_rules();
         let context = job.context;
         self.room = job.room.take();
-        let visited = self.with_job(&rules, &job, |shard, prepared| shard.visit(io, &context, prepared, true));
+        let visited = self.with_job(io, &rules, &job, |shard, io, prepared| shard.visit(io, &context, prepared, true));
         job.room = self.room.take();
         match visited {
-            Visited::Answer(answer) => self.deliver(io, job, answer),
-            Visited::Waits(wait) => self.park(io, job, wait, rules.epoch),
+            Ok(Visited::Answer(answer)) | Err(answer) => self.deliver(io, job, answer),
+            Ok(Visited::Waits(wait)) => self.park(io, job, wait, rules.epoch),
         }
     }
 
@@ -73,11 +74,11 @@ impl Shard {
     pub(super) fn resume<I: Io<Message = Message>>(&mut self, io: &mut I, at: JobRef) {
         let Some(mut job) = self.jobs.take(at) else { return };
         self.timers.cancel(self.plan.timer_of_job(at.slot));
-        self.epochs.of(job.epoch).users -= 1;
         let rules = self.rules_of(job.epoch);
+        self.epochs.of(job.epoch).users -= 1;
         let (context, answered) = (job.context, job.answered);
         self.room = job.room.take();
-        let answer = self.with_job(&rules, &job, |shard, prepared| {
+        let answer = self.with_job(io, &rules, &job, |shard, io, prepared| {
             let mut profile = shard.take_profile();
             shard.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
             let answer = shard.finish(io, &context, prepared, &mut profile, answered);
@@ -85,24 +86,35 @@ impl Shard {
             answer
         });
         job.room = self.room.take();
-        self.deliver(io, job, answer);
+        self.deliver(io, job, answer.unwrap_or_else(|answer| answer));
     }
 
-    /// Decodes a job's request again.
-    fn with_job<R>(
+    /// Decodes a job's request again. Its account may be gone since then, by a new ruleset: then the answer is an error.
+    pub(super) fn with_job<I: Io<Message = Message>, R>(
         &mut self,
+        io: &mut I,
         rules: &Ruleset,
         job: &Job,
-        act: impl FnOnce(&mut Shard, &Prepared<'_>) -> R,
-    ) -> R {
+        act: impl FnOnce(&mut Shard, &mut I, &Prepared<'_>) -> R,
+    ) -> Result<R, Option<Buffer>> {
         let (head, body) = job.parts();
         let request = request::assemble(head, body).expect("a request that was read once reads again");
         let mut scratch = std::mem::take(&mut self.decode_scratch);
-        let mut buffers = std::mem::take(&mut self.call_buffers).expect("one call is decoded at a time");
-        let prepared = prepare::prepare(rules, &request, body, &mut buffers, &mut scratch)
-            .unwrap_or_else(|_| unreachable!("the edge shard found the call's account"));
-        let result = act(self, &prepared);
-        buffers.take_back(prepared.call);
+        let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
+        self.answer_closes = job.close;
+        let (result, call) = match prepare::prepare(rules, &request, body, &mut buffers, &mut scratch) {
+            Ok(prepared) => {
+                let result = act(self, io, &prepared);
+                (Ok(result), prepared.call)
+            }
+            Err((mut call, code)) => {
+                call.errors.insert(code);
+                let arrival = Arrival { request: &request, head, body, context: job.context, close: job.close };
+                (Err(self.without_account(io, rules, &arrival, &call, false)), call)
+            }
+        };
+        self.answer_closes = false;
+        buffers.take_back(call);
         self.call_buffers = Some(buffers);
         self.decode_scratch = scratch;
         result
@@ -242,8 +254,8 @@ impl Shard {
         for &id in &call.traits {
             if !account.owns_trait(id) {
                 self.metrics.totals.traits_foreign.increment();
-            } else if let Err(at) = self.realised.binary_search(&id) {
-                self.realised.insert(at, id);
+            } else {
+                insert(&mut self.realised, id);
             }
         }
         for i in 0..self.realised.len() {
@@ -253,11 +265,7 @@ impl Shard {
         for &index in account.partners.iter().filter(|index| answered & (1 << index.0) != 0) {
             let partner = &rules.partners[index.0 as usize];
             for text in profile.partner(partner.id).into_iter().flat_map(|view| view.segments()) {
-                if let Some(id) = partner.trait_of(text)
-                    && let Err(at) = self.realised.binary_search(&id)
-                {
-                    self.realised.insert(at, id);
-                }
+                partner.traits_of(text).iter().for_each(|id| insert(&mut self.realised, *id));
             }
         }
         errors
@@ -294,6 +302,15 @@ impl Shard {
         self.metrics.totals.profiles_expired.add(stored.expired.into());
     }
 
+    /// Notes an id with its visitor, if she is known.
+    pub(super) fn remember_id(&mut self, now: Now, uuid: Uuid, source: DataSourceId, id: &[u8]) {
+        let mut profile = self.take_profile();
+        if self.profiles.load(uuid, &mut profile) && profile.put_id(source, AuthState::Unknown, id) {
+            self.store_profile(now, &mut profile);
+        }
+        self.profile = Some(profile);
+    }
+
     pub(super) fn take_profile(&mut self) -> Box<Profile> {
         self.profile.take().expect("one profile is worked on at a time")
     }
@@ -311,7 +328,7 @@ impl Shard {
         let mut profile = self.take_profile();
         if self.profiles.load(uuid, &mut profile) {
             profile.expire(now.day(), &rules.traits);
-            self.merge_into(now, &rules, partner, &mut profile);
+            self.merge_into(io, &rules, index, &mut profile);
             self.place(now, &rules, partner.account, &mut profile);
             self.store_profile(now, &mut profile);
         } else {
@@ -320,19 +337,19 @@ impl Shard {
         self.profile = Some(profile);
     }
 
-    fn merge_into(&mut self, now: Now, rules: &Ruleset, partner: &Partner, profile: &mut Profile) {
+    fn merge_into<I: Io>(&mut self, io: &mut I, rules: &Ruleset, index: PartnerIndex, profile: &mut Profile) {
+        let now = io.now();
+        let partner: &Partner = &rules.partners[index.0 as usize];
         let answer = std::mem::take(&mut self.partner_answer).expect("one answer is read at a time");
         self.realised.clear();
-        for trait_id in answer.segments().filter_map(|segment| partner.trait_of(segment.text)) {
-            if let Err(at) = self.realised.binary_search(&trait_id) {
-                self.realised.insert(at, trait_id);
-            }
+        for segment in answer.segments() {
+            partner.traits_of(segment.text).iter().for_each(|id| insert(&mut self.realised, *id));
         }
         if partner.on_absence == OnAbsence::Drop {
             self.absent.clear();
             let before = profile.partner(partner.id);
-            let traits = before.into_iter().flat_map(|view| view.segments()).filter_map(|text| partner.trait_of(text));
-            self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()));
+            let traits = before.into_iter().flat_map(|view| view.segments()).flat_map(|text| partner.traits_of(text));
+            self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()).take(PARTNER_SEGMENTS_MAX));
             self.absent.iter().for_each(|id| profile.drop_trait(*id));
         }
         for i in 0..self.realised.len() {
@@ -346,7 +363,7 @@ impl Shard {
         };
         let texts = answer.segments().map(|segment| segment.text);
         let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
-        self.partner_totals(partner.index).segments_dropped.add(dropped as u64);
+        self.partner_totals(index).segments_dropped.add(dropped as u64);
         if let Some(id) = answer.partner_id()
             && profile.put_id(partner.data_source, AuthState::Unknown, id)
         {
@@ -400,6 +417,13 @@ fn only_source(prepared: &Prepared<'_>) -> Option<DataSourceId> {
         }
         TraitSource::Unreadable => NONE,
     })
+}
+
+/// Keeps a list ascending, each once.
+fn insert(list: &mut Vec<TraitId>, id: TraitId) {
+    if let Err(at) = list.binary_search(&id) {
+        list.insert(at, id);
+    }
 }
 
 /// The same memory for signals of another lifetime: collecting a `Vec`'s own iterator reuses its allocation.

@@ -1,3 +1,12 @@
 //! The one integration binary.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the bans of clippy.toml are for what serves, not for what tests it"
+)]
+
 mod http_vectors;
+mod licences;
+mod tidy;

@@ -8,6 +8,9 @@ mod normal;
 mod parse;
 mod truth;
 
+#[cfg(test)]
+pub(crate) use truth::tests::expression;
+
 pub use normal::{Conjunction, Literal};
 pub use parse::{Source, Word, parse};
 

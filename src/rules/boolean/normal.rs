@@ -2,6 +2,9 @@
 
 use super::Node;
 
+/// How many literals the conjunctions within a bound may have on average.
+const LITERALS_PER_CONJUNCTION: usize = 8;
+
 /// A numbered term, or its negation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Literal {
@@ -17,7 +20,8 @@ pub struct Conjunction {
 
 impl Node<u32> {
     /// The conjunctions of which at least one holds exactly when the expression does: without contradictions, without
-    /// any that another one implies. `None` when a step on the way there has more than `conjunctions_max`.
+    /// any that another one implies. `None` when a step on the way there has more than `conjunctions_max`, or more
+    /// literals in all than eight times that.
     pub fn conjunctions(&self, conjunctions_max: usize) -> Option<Vec<Conjunction>> {
         expand(self, false, conjunctions_max)
     }
@@ -43,7 +47,7 @@ fn sum(children: &[Node<u32>], negated: bool, bound: usize) -> Option<Vec<Conjun
             return None;
         }
     }
-    Some(without_implied(all))
+    within_literals(without_implied(all), bound)
 }
 
 fn product(children: &[Node<u32>], negated: bool, bound: usize) -> Option<Vec<Conjunction>> {
@@ -54,9 +58,15 @@ fn product(children: &[Node<u32>], negated: bool, bound: usize) -> Option<Vec<Co
             return None;
         }
         let pairs = all.iter().flat_map(|left| factors.iter().filter_map(|right| both(left, right)));
-        all = without_implied(pairs.collect());
+        all = within_literals(without_implied(pairs.collect()), bound)?;
     }
     Some(all)
+}
+
+/// Few conjunctions can be long: `(a OR b) AND c AND d AND ..` repeats everything behind the parentheses.
+fn within_literals(all: Vec<Conjunction>, bound: usize) -> Option<Vec<Conjunction>> {
+    let literals: usize = all.iter().map(|conjunction| conjunction.literals.len()).sum();
+    (literals <= LITERALS_PER_CONJUNCTION * bound).then_some(all)
 }
 
 /// The literals of both, or `None` when they contradict each other.
@@ -90,8 +100,9 @@ fn contains_all(longer: &[Literal], shorter: &[Literal]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::truth::tests::expression;
+    use super::super::expression;
     use super::*;
+    use crate::rules::tests::cases;
 
     fn holds(conjunctions: &[Conjunction], assignment: u32) -> bool {
         conjunctions
@@ -115,8 +126,17 @@ mod tests {
         assert_eq!(node.conjunctions(128).unwrap().len(), 128);
     }
 
+    #[test]
+    fn few_but_long_conjunctions_explode_too() {
+        let long = |count: u32| Node::And((64..64 + count).map(Node::Term).collect());
+        let node = |count| Node::And(vec![Node::Or((0..64).map(Node::Term).collect()), long(count)]);
+        assert_eq!(node(7).conjunctions(64).unwrap().len(), 64);
+        assert_eq!(node(8).conjunctions(64), None);
+        assert_eq!(long(512).conjunctions(64).unwrap().len(), 1);
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, rng_seed: proptest::test_runner::RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(cases(300, 1))]
 
         #[test]
         fn the_normal_form_means_the_same(node in expression(5)) {

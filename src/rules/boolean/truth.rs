@@ -49,13 +49,14 @@ fn any_row(terms: u32, found: impl Fn(u32) -> bool) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rules::tests::cases;
 
     /// Random expressions over the terms `0..terms`.
-    pub(in super::super) fn expression(terms: u32) -> impl Strategy<Value = Node<u32>> {
+    pub(crate) fn expression(terms: u32) -> impl Strategy<Value = Node<u32>> {
         (0..terms).prop_map(Node::Term).prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 inner.clone().prop_map(|node| Node::Not(Box::new(node))),
@@ -66,7 +67,7 @@ pub(super) mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, rng_seed: proptest::test_runner::RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(cases(300, 2))]
 
         #[test]
         fn the_table_agrees_with_trying_each_assignment(node in expression(8)) {

@@ -154,3 +154,76 @@ fn decide(node: &Node<u32>, when_true: u32, when_false: u32, backwards: &mut Vec
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::boolean::expression;
+    use crate::rules::matcher::bits::Bits;
+    use crate::rules::matcher::index::decide as decide_tree;
+    use crate::rules::tests::cases;
+
+    fn and(terms: &[u32]) -> Node<u32> {
+        Node::And(terms.iter().map(|term| Node::Term(*term)).collect())
+    }
+
+    /// Where `rules` are filed when all predicates are equally likely.
+    fn filed(rules: Vec<Node<u32>>, predicates: u32) -> (Vec<Entry>, Vec<Tree>) {
+        let mut filing = Filing::default();
+        for (rule, node) in rules.into_iter().enumerate() {
+            filing.add(rule as u32, node);
+        }
+        let numbers: Vec<u32> = (0..predicates).collect();
+        filing.finish(&numbers, &vec![1; predicates as usize])
+    }
+
+    #[test]
+    fn a_conjunction_is_filed_under_its_rarest_need() {
+        let rules = vec![and(&[0, 1]), and(&[0, 2]), and(&[0, 1, 3])];
+        let (entries, trees) = filed(rules, 4);
+        let predicates: Vec<u32> = entries.iter().map(|entry| entry.predicate).collect();
+        assert_eq!((predicates, trees.len()), (vec![1, 2, 3], 0));
+        assert_eq!(entries[2].conditions, [Condition::Need(1), Condition::Need(0)]);
+    }
+
+    #[test]
+    fn an_exploding_rule_becomes_a_tree_under_its_lightest_cover() {
+        let pair = |n: u32| Node::Or(vec![Node::Term(2 * n), Node::Term(2 * n + 1)]);
+        let mut clauses: Vec<_> = (0..8).map(pair).collect();
+        let (entries, trees) = filed(vec![Node::And(clauses.clone()), and(&[0, 2])], 17);
+        assert_eq!(trees.len(), 1);
+        let covering: Vec<u32> = entries.iter().filter(|entry| entry.rule == 0).map(|entry| entry.predicate).collect();
+        assert_eq!(covering, [4, 5], "the first clause without a predicate that another rule names");
+        clauses.push(Node::Term(16));
+        let (entries, _) = filed(vec![Node::And(clauses)], 17);
+        assert_eq!(entries.iter().map(|entry| entry.predicate).collect::<Vec<_>>(), [16]);
+    }
+
+    #[test]
+    fn a_long_list_of_alternatives_is_no_explosion() {
+        let (entries, trees) = filed(vec![Node::Or((0..1_000).map(Node::Term).collect())], 1_000);
+        assert_eq!((entries.len(), trees.len()), (1_000, 0));
+    }
+
+    proptest! {
+        #![proptest_config(cases(300, 4))]
+
+        #[test]
+        fn decisions_and_covers_are_sound(node in expression(6)) {
+            let decisions = decisions(&node);
+            let cover = cover(&node, false, &[1; 6]);
+            prop_assert_eq!(cover.is_none(), node.evaluate(&mut |_| false));
+            for assignment in 0..64u32 {
+                let mut bits = Bits::new(6);
+                (0..6).filter(|term| assignment >> term & 1 == 1).for_each(|term| { bits.set(term); });
+                let expected = node.evaluate(&mut |term| bits.has(*term));
+                prop_assert_eq!(decide_tree(&decisions, &bits), expected);
+                if let (true, Some(cover)) = (expected, &cover) {
+                    prop_assert!(cover.predicates.iter().any(|predicate| bits.has(*predicate)));
+                }
+            }
+        }
+    }
+}

@@ -145,7 +145,7 @@ impl RuleIndex {
     }
 }
 
-fn decide(tree: &[Decision], predicates: &Bits) -> bool {
+pub(crate) fn decide(tree: &[Decision], predicates: &Bits) -> bool {
     let mut next = 0;
     while let Some(decision) = tree.get(next as usize) {
         next = if predicates.has(decision.predicate) { decision.when_true } else { decision.when_false };

@@ -1,0 +1,208 @@
+//! An account's destinations: as configured, and compiled.
+
+use std::ops::Range;
+
+use crate::ids::SegmentId;
+use crate::template::{Macro, Template};
+
+/// A destination as configured.
+#[derive(Clone, Debug)]
+pub struct DestinationSettings {
+    pub id: u32,
+    /// The vendor whose consent is asked for, beside the operator's own.
+    pub vendor_id: Option<u16>,
+    pub kind: DestinationKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum DestinationKind {
+    Cookie(CookieSettings),
+    Url(UrlSettings),
+}
+
+/// A first-party cookie whose value lists what stands for the visitor's segments: `KEY=a,b`.
+#[derive(Clone, Debug)]
+pub struct CookieSettings {
+    pub name: String,
+    /// `.example.com`
+    pub domain: String,
+    pub ttl_days: u32,
+    pub key: Option<String>,
+    pub separator: String,
+    /// Segments and what stands for them, macros replaced.
+    pub values: Vec<(SegmentId, String)>,
+}
+
+/// A URL to fire for visitors who are in any of the segments.
+#[derive(Clone, Debug)]
+pub struct UrlSettings {
+    pub tag: UrlTag,
+    pub url: String,
+    pub secure_url: Option<String>,
+    pub segments: Vec<SegmentId>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UrlTag {
+    #[default]
+    Img,
+    Iframe,
+}
+
+/// All destinations of one account.
+#[derive(Clone, Debug, Default)]
+pub struct Destinations {
+    pub(super) cookies: Vec<CookieDestination>,
+    pub(super) urls: Vec<UrlDestination>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct CookieDestination {
+    pub(super) vendor_id: Option<u16>,
+    pub(super) name: String,
+    pub(super) domain: String,
+    pub(super) ttl_days: u32,
+    pub(super) key: Option<String>,
+    pub(super) separator: String,
+    pub(super) values: Vec<(SegmentId, Template)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct UrlDestination {
+    pub(super) id: u32,
+    pub(super) vendor_id: Option<u16>,
+    pub(super) tag: UrlTag,
+    pub(super) url: Template,
+    pub(super) secure_url: Option<Template>,
+    /// Ascending.
+    pub(super) segments: Vec<SegmentId>,
+}
+
+/// What is wrong with a destination's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationError {
+    /// Which destination.
+    pub id: u32,
+    /// Which setting, as the config calls it.
+    pub field: &'static str,
+    /// What is wrong, a sentence without its full stop.
+    pub message: String,
+    /// Where in the setting's text, if it is one.
+    pub span: Option<Range<usize>>,
+}
+
+/// A fault before it is known whose it is.
+type Fault = (&'static str, String, Option<Range<usize>>);
+
+impl UrlTag {
+    /// As `y` says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            UrlTag::Img => "img",
+            UrlTag::Iframe => "iframe",
+        }
+    }
+}
+
+impl Destinations {
+    /// Compiles an account's destinations, or says the first fault of each bad one.
+    pub fn compile(settings: &[DestinationSettings]) -> Result<Destinations, Vec<DestinationError>> {
+        let (mut destinations, mut errors) = (Destinations::default(), Vec::new());
+        for destination in settings {
+            let added = match &destination.kind {
+                DestinationKind::Cookie(cookie) => {
+                    compile_cookie(destination, cookie).map(|cookie| destinations.cookies.push(cookie))
+                }
+                DestinationKind::Url(url) => compile_url(destination, url).map(|url| destinations.urls.push(url)),
+            };
+            if let Err((field, message, span)) = added {
+                errors.push(DestinationError { id: destination.id, field, message, span });
+            }
+        }
+        if errors.is_empty() { Ok(destinations) } else { Err(errors) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.cookies.is_empty() && self.urls.is_empty()
+    }
+
+    /// The macros of all texts: for the check that none of them names a private signal by a detour.
+    pub fn macros(&self) -> impl Iterator<Item = &Macro> {
+        let values = self.cookies.iter().flat_map(|cookie| &cookie.values).map(|(_, value)| value);
+        let urls = self.urls.iter().flat_map(|url| std::iter::once(&url.url).chain(&url.secure_url));
+        values.chain(urls).flat_map(Template::macros)
+    }
+}
+
+fn compile_cookie(destination: &DestinationSettings, cookie: &CookieSettings) -> Result<CookieDestination, Fault> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_domain_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let fault = |field, message: &str| Err((field, message.to_owned(), None));
+    if cookie.name.is_empty() || !cookie.name.bytes().all(is_token) {
+        return fault("name", "a cookie's name is made of letters, digits and `_-.!#$%&'*+^`|~`");
+    }
+    if cookie.domain.trim_matches('.').is_empty() || !cookie.domain.bytes().all(is_domain_byte) {
+        return fault("domain", "this is no domain");
+    }
+    if cookie.ttl_days == 0 {
+        return fault("ttl", "a cookie of 0 days would not be set");
+    }
+    for (field, text) in [("key", cookie.key.as_deref().unwrap_or("")), ("separator", &cookie.separator)] {
+        if !text.bytes().all(is_cookie_byte) {
+            return fault(field, "blanks, quotes, `;`, `\\` and control bytes can't stand in a cookie");
+        }
+    }
+    let mut values = Vec::with_capacity(cookie.values.len());
+    for (segment, value) in &cookie.values {
+        values.push((*segment, compile_text("values", value, is_cookie_byte)?));
+    }
+    Ok(CookieDestination {
+        vendor_id: destination.vendor_id,
+        name: cookie.name.clone(),
+        domain: cookie.domain.clone(),
+        ttl_days: cookie.ttl_days,
+        key: cookie.key.clone(),
+        separator: cookie.separator.clone(),
+        values,
+    })
+}
+
+fn compile_url(destination: &DestinationSettings, url: &UrlSettings) -> Result<UrlDestination, Fault> {
+    let mut segments = url.segments.clone();
+    segments.sort_unstable();
+    segments.dedup();
+    Ok(UrlDestination {
+        id: destination.id,
+        vendor_id: destination.vendor_id,
+        tag: url.tag,
+        url: compile_url_text("url", &url.url)?,
+        secure_url: url.secure_url.as_ref().map(|text| compile_url_text("secure_url", text)).transpose()?,
+        segments,
+    })
+}
+
+fn compile_url_text(field: &'static str, text: &str) -> Result<Template, Fault> {
+    let lower = text.to_ascii_lowercase();
+    if !["https://", "http://", "//", "%http_proto%://"].iter().any(|start| lower.starts_with(start)) {
+        let message = "a URL begins with `https://`, `http://`, `//` or `%http_proto%://`";
+        return Err((field, message.to_owned(), Some(0..text.len().min(8))));
+    }
+    compile_text(field, text, |byte| byte > b' ' && byte < 0x7f)
+}
+
+fn compile_text(field: &'static str, text: &str, is_good: impl Fn(u8) -> bool) -> Result<Template, Fault> {
+    let template = Template::compile(text).map_err(|error| (field, error.message, Some(error.span)))?;
+    let bad = template.literals().find_map(|(text, span)| {
+        let at = span.start + text.bytes().position(|byte| !is_good(byte))?;
+        Some(at..at + 1)
+    });
+    match bad {
+        None => Ok(template),
+        Some(span) => Err((field, "this byte must be escaped as `%XX`".to_owned(), Some(span))),
+    }
+}
+
+/// RFC 6265's `cookie-octet`, with the comma that all browsers take and lists are made with.
+fn is_cookie_byte(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
+}

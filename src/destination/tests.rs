@@ -1,0 +1,144 @@
+//! The cases under `tests/cases/destination/`, and what can't be said in a file.
+//!
+//! A file holds cases that begin with `== NAME`; then lines `setting: value`, a line `--`, and the entries as [`dump`]
+//! writes them. The account's destinations are those of [`destinations`].
+
+use std::fmt::Write;
+
+use super::*;
+use crate::limits::{DESTINATION_BYTES_MAX, DESTINATION_ENTRIES_MAX};
+use crate::template::sample::Sample;
+
+fn url(id: u32, url: &str, secure_url: Option<&str>, segments: &[u32]) -> DestinationSettings {
+    DestinationSettings {
+        id,
+        vendor_id: None,
+        kind: DestinationKind::Url(UrlSettings {
+            tag: UrlTag::Img,
+            url: url.to_owned(),
+            secure_url: secure_url.map(str::to_owned),
+            segments: segments.iter().copied().map(SegmentId).collect(),
+        }),
+    }
+}
+
+fn cookie(id: u32, key: Option<&str>, values: &[(u32, &str)]) -> DestinationSettings {
+    DestinationSettings {
+        id,
+        vendor_id: None,
+        kind: DestinationKind::Cookie(CookieSettings {
+            name: format!("c{id}"),
+            domain: ".example.com".to_owned(),
+            ttl_days: 30,
+            key: key.map(str::to_owned),
+            separator: ",".to_owned(),
+            values: values.iter().map(|(segment, value)| (SegmentId(*segment), (*value).to_owned())).collect(),
+        }),
+    }
+}
+
+fn destinations() -> Destinations {
+    let vendor = |settings| DestinationSettings { vendor_id: Some(755), ..settings };
+    Destinations::compile(&[
+        cookie(1, Some("seg"), &[(10, "ten"), (11, "eleven"), (12, "x-%sig_c_x!%")]),
+        cookie(2, None, &[(12, "%did%")]),
+        vendor(cookie(3, None, &[(13, "vendor")])),
+        url(20, "//a.example/?u=%did%&s=%sig_c_x%", None, &[11, 10]),
+        url(21, "http://b.example/", Some("https://b.example/?r=%RND%&m=%mcid%"), &[12]),
+        url(22, "%http_proto%://c.example/?i=%dpid_5!%", None, &[10]),
+        vendor(url(23, "https://d.example/", None, &[13])),
+    ])
+    .unwrap()
+}
+
+#[test]
+fn cases() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/destination");
+    let (destinations, mut entries) = (destinations(), Entries::new());
+    let (mut count, mut failures) = (0, String::new());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for case in text.split("\n== ").skip(1) {
+            let (head, expected) = case.split_once("\n--\n").unwrap();
+            let found = run(&destinations, head, &mut entries);
+            count += 1;
+            if found != expected.trim_ascii() {
+                writeln!(failures, "{}: {head}\nexpected:\n{expected}\nfound:\n{found}\n", path.display()).unwrap();
+            }
+        }
+    }
+    assert!(count >= 10, "only {count} cases");
+    assert!(failures.is_empty(), "\n{failures}");
+}
+
+fn run(destinations: &Destinations, head: &str, entries: &mut Entries) -> String {
+    let mut values = Sample { visitor_id: b"17".to_vec(), ..Sample::default() };
+    let (mut segments, mut platform, mut refused) = (Vec::new(), Platform::Browser, None);
+    for line in head.lines().skip(1) {
+        let (key, value) = line.split_once(": ").unwrap();
+        match key {
+            "segments" => segments = value.split(' ').map(|id| SegmentId(id.parse().unwrap())).collect(),
+            "platform" if value == "mobile" => platform = Platform::Mobile,
+            "refused" => refused = Some(value.parse().unwrap()),
+            "c_x" => values.signals.push((b"c_x".to_vec(), value.as_bytes().to_vec())),
+            "dpid_5" => values.declared_ids.push((5, value.as_bytes().to_vec())),
+            _ => panic!("unknown setting {key}"),
+        }
+    }
+    let is_allowed = |vendor_id: Option<u16>| vendor_id.is_none() || vendor_id != refused;
+    entries.clear();
+    destinations.cookie_entries(&segments, is_allowed, &values, entries);
+    destinations.url_entries(&segments, is_allowed, &values, platform, entries);
+    dump(entries)
+}
+
+fn dump(entries: &Entries) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let mut out = String::new();
+    for cookie in entries.cookies() {
+        let (name, value, domain) = (text(cookie.name), text(cookie.value), text(cookie.domain));
+        writeln!(out, "cookie {name} {value} {} {domain}", cookie.ttl_days).unwrap();
+    }
+    for url in entries.urls() {
+        let secure_url = url.secure_url.map_or("-".to_owned(), text);
+        writeln!(out, "url {} {} {} {secure_url}", url.id, url.tag.as_str(), text(url.url)).unwrap();
+    }
+    assert_eq!(entries.dropped(), 0);
+    out.trim_ascii().to_owned()
+}
+
+#[test]
+fn what_finds_no_room_is_counted() {
+    let long = "x".repeat(DESTINATION_BYTES_MAX / 2);
+    let long_url = format!("//a.example/{long}");
+    let settings: Vec<_> = (0..3).map(|id| url(id, &long_url, None, &[1])).collect();
+    let fill = |settings: &[DestinationSettings]| {
+        let mut entries = Entries::new();
+        let (destinations, values) = (Destinations::compile(settings).unwrap(), Sample::default());
+        destinations.cookie_entries(&[SegmentId(1)], |_| true, &values, &mut entries);
+        destinations.url_entries(&[SegmentId(1)], |_| true, &values, Platform::Browser, &mut entries);
+        (entries.cookies().len(), entries.urls().len(), entries.dropped())
+    };
+    assert_eq!(fill(&settings), (0, 1, 2));
+    let settings: Vec<_> = (0..3).map(|id| cookie(id, None, &[(1, &long)])).collect();
+    assert_eq!(fill(&settings), (1, 0, 2));
+    let many = DESTINATION_ENTRIES_MAX + 2;
+    let settings: Vec<_> = (0..many as u32).map(|id| url(id, "//a.example/", None, &[1])).collect();
+    assert_eq!(fill(&settings), (0, DESTINATION_ENTRIES_MAX, 2));
+    let settings: Vec<_> = (0..many as u32).map(|id| cookie(id, None, &[(1, "v")])).collect();
+    assert_eq!(fill(&settings), (DESTINATION_ENTRIES_MAX, 0, 2));
+}
+
+#[test]
+fn faults_are_named() {
+    let fault = |settings: DestinationSettings| {
+        let errors = Destinations::compile(&[settings]).unwrap_err();
+        (errors[0].id, errors[0].field, errors[0].span.clone())
+    };
+    assert_eq!(fault(url(1, "javascript:alert(1)", None, &[])), (1, "url", Some(0..8)));
+    assert_eq!(fault(url(2, "//a.example/ x", None, &[])), (2, "url", Some(12..13)));
+    assert_eq!(fault(url(3, "//a.example/", Some("//a/%sig_p_x%"), &[])), (3, "secure_url", Some(4..13)));
+    assert_eq!(fault(cookie(4, None, &[(1, "a;b")])), (4, "values", Some(1..2)));
+    assert_eq!(fault(cookie(5, Some("a b"), &[])), (5, "key", None));
+}

@@ -1,0 +1,81 @@
+//! How much of everything a shard has, fixed at start: each pool's size as a sum of who holds its entries.
+
+use crate::limits::{BUFFER_LARGE_BYTES, BUFFER_SMALL_BYTES};
+
+/// Large buffers of one shard: what two shards may owe each other is bounded by it.
+pub(super) const LARGE_BUFFERS_MAX: usize = 256;
+/// Requests that one shard may have parked or away.
+const JOBS_MAX: usize = 4_096;
+/// Partner calls that one shard may have under way.
+const CALLS_MAX: usize = 4_096;
+
+/// What the operator chose, for all shards together.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub shards: u16,
+    /// Client connections of one shard.
+    pub clients_max: usize,
+    /// Partner connections of one shard.
+    pub upstreams_max: usize,
+    pub jobs_max: usize,
+    pub calls_max: usize,
+    pub small_buffers: usize,
+    pub large_buffers: usize,
+    /// Memory of one shard's profile table, in bytes.
+    pub profile_bytes: usize,
+    /// Memory of one shard's id map, in bytes.
+    pub id_map_bytes: usize,
+    /// Buckets of the profile table that the sweeper looks at in one go.
+    pub sweep_buckets_per_upkeep: u32,
+    /// A client's connection is closed after so long without a request.
+    pub idle_ns: u64,
+}
+
+impl Plan {
+    /// `connections_max` and `memory_max_bytes` are for all shards together; `memory_max_bytes` is what profiles and
+    /// the id map may take. `partner_connections` is the sum of the partners' pools of one shard.
+    pub fn new(shards: u16, connections_max: usize, memory_max_bytes: usize, partner_connections: usize) -> Plan {
+        let clients_max = (connections_max / usize::from(shards)).max(16);
+        let upstreams_max = partner_connections.clamp(1, CALLS_MAX);
+        let jobs_max = JOBS_MAX.min(clients_max.max(64));
+        let calls_max = CALLS_MAX.min(upstreams_max * 4);
+        let memory_bytes = memory_max_bytes / usize::from(shards);
+        Plan {
+            shards,
+            clients_max,
+            upstreams_max,
+            jobs_max,
+            calls_max,
+            // A client: one with bytes that wait, one with an answer. A job: its request, room for its answer. A
+            // call: its request, its answer.
+            small_buffers: 2 * clients_max + 2 * jobs_max + 2 * calls_max,
+            large_buffers: LARGE_BUFFERS_MAX,
+            // A fifteenth for declared ids.
+            profile_bytes: memory_bytes / 15 * 14,
+            id_map_bytes: memory_bytes / 15,
+            sweep_buckets_per_upkeep: 64,
+            idle_ns: 60_000_000_000,
+        }
+    }
+
+    pub(super) fn timer_of_job(&self, slot: u32) -> u32 {
+        slot
+    }
+
+    pub(super) fn timer_of_call(&self, slot: u32) -> u32 {
+        self.jobs_max as u32 + slot
+    }
+
+    pub(super) fn timer_of_upstream(&self, slot: u32) -> u32 {
+        (self.jobs_max + self.calls_max) as u32 + slot
+    }
+
+    pub(super) fn timers(&self) -> usize {
+        self.jobs_max + self.calls_max + self.upstreams_max
+    }
+
+    /// Memory that all shards' buffers take, in bytes.
+    pub fn buffer_bytes(&self) -> usize {
+        usize::from(self.shards) * (self.small_buffers * BUFFER_SMALL_BYTES + self.large_buffers * BUFFER_LARGE_BYTES)
+    }
+}

@@ -1,0 +1,150 @@
+//! ID syncs: a partner's page or pixel tells by which id it knows the visitor.
+
+use super::client::Served;
+use super::edge::Arrival;
+use super::identify;
+use super::{Message, Shard};
+use crate::event::answer::{self, CookieValue, Cookies, Envelope};
+use crate::event::cookie::{CookiesSent, VisitorCookie};
+use crate::event::errors::ErrorSet;
+use crate::event::ibs::{self, SyncText};
+use crate::event::{host, redirect};
+use crate::identity::Uuid;
+use crate::ids::DataSourceId;
+use crate::limits::{DECLARED_ID_BYTES_MAX, LOCATION_BYTES_MAX};
+use crate::privacy::{Decision, Use, Wishes};
+use crate::reactor::Io;
+use crate::ruleset::{DataSource, Ruleset};
+
+impl Shard {
+    /// `/ibs:` and, as `confirmed`, its second hop after the cookie test.
+    pub(super) fn serve_sync<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        rules: &Ruleset,
+        arrival: &Arrival<'_>,
+        text: SyncText<'_>,
+        confirmed: bool,
+    ) -> Served {
+        self.metrics.totals.sync_calls.increment();
+        let mut scratch = std::mem::take(&mut self.sync_scratch);
+        let served = match ibs::parse(text, &mut scratch) {
+            Ok(sync) => self.sync(io, rules, arrival, text, &sync, confirmed),
+            Err(_) => self.plain(io, rules, arrival, |out, envelope| {
+                let errors = ErrorSet::of(crate::event::errors::ErrorCode::ParameterBadlyEncoded);
+                answer::pixel(out, envelope, errors)
+            }),
+        };
+        self.sync_scratch = scratch;
+        served
+    }
+
+    fn sync<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        rules: &Ruleset,
+        arrival: &Arrival<'_>,
+        text: SyncText<'_>,
+        sync: &ibs::Sync<'_>,
+        confirmed: bool,
+    ) -> Served {
+        let fields = &arrival.request.fields;
+        let source = sync
+            .source
+            .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok())
+            .and_then(|id| rules.data_sources.get(&DataSourceId(id)));
+        let policy = source.and_then(|source| source.account).map(|account| rules.accounts[account.0 as usize].privacy);
+        let cookies = CookiesSent::parse(fields.cookie.iter());
+        let wishes = Wishes {
+            opted_out: cookies.opted_out(),
+            consent: sync.consent,
+            coppa: sync.coppa,
+            gpc: fields.sec_gpc == Some(b"1"),
+            dnt: fields.dnt == Some(b"1"),
+        };
+        let decision = Decision::new(&wishes, &policy.unwrap_or_default());
+        if !decision.allows(Use::Sync) {
+            let errors = decision.error().map(ErrorSet::of).unwrap_or_default();
+            return self.plain(io, rules, arrival, |out, envelope| answer::pixel(out, envelope, errors));
+        }
+        let cookie = [cookies.demdex, cookies.dpm].into_iter().flatten().find_map(|cookie| match cookie {
+            VisitorCookie::Uuid(text) => Uuid::parse(text),
+            VisitorCookie::OptedOut => None,
+        });
+        if cookie.is_none() && !confirmed {
+            // First a test whether the browser keeps cookies at all.
+            let (id, shards) = (self.id, self.plan.shards);
+            let uuid = identify::draw(&mut self.generator, id, &self.table_hash, shards);
+            let envelope = self.sync_envelope(io, rules, arrival, Some(uuid));
+            let location = answer::sync_test_location(&text);
+            return Served::from(
+                self.write_answer(|out| answer::redirect(out, &envelope, ErrorSet::default(), &location)),
+            );
+        }
+        let visitor = cookie.or_else(|| sync.uuid.and_then(Uuid::parse));
+        if let (Some(uuid), Some(source), Some(id)) = (visitor, source, sync.id) {
+            self.map_synced(io, source, id, uuid);
+        }
+        self.answer_sync(io, rules, arrival, sync, source, visitor, cookie)
+    }
+
+    fn map_synced<I: Io<Message = Message>>(&mut self, io: &mut I, source: &DataSource, id: &[u8], uuid: Uuid) {
+        let blank = id.iter().all(u8::is_ascii_whitespace);
+        if blank || id.len() > DECLARED_ID_BYTES_MAX || id.contains(&b':') || !source.format.accepts(id) {
+            return;
+        }
+        let key = self.id_hash.declared(source.id, id);
+        self.put_id(key, uuid);
+        // Where the visitor is at home here, her profile remembers the id as well, for the macros of partners.
+        let home = self.home_of(uuid);
+        if home == self.id {
+            self.remember_id(io.now(), uuid, source.id, id);
+        }
+    }
+
+    fn answer_sync<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        rules: &Ruleset,
+        arrival: &Arrival<'_>,
+        sync: &ibs::Sync<'_>,
+        source: Option<&DataSource>,
+        visitor: Option<Uuid>,
+        cookie: Option<Uuid>,
+    ) -> Served {
+        let mut room = [0; LOCATION_BYTES_MAX];
+        let digits = visitor.map(Uuid::digits);
+        let location = match (sync.redirect, source) {
+            (Some(url), Some(source)) if redirect::is_allowed(url, &source.redirect_hosts) => {
+                let uuid = digits.as_ref().map_or(&[][..], |digits| &digits[..]);
+                redirect::sync_location(url, uuid, &mut room)
+            }
+            _ => None,
+        };
+        let envelope = self.sync_envelope(io, rules, arrival, cookie);
+        let errors = ErrorSet::default();
+        Served::from(match location {
+            Some(location) => self.write_answer(|out| answer::redirect(out, &envelope, errors, &[location])),
+            None => self.write_answer(|out| answer::pixel(out, &envelope, errors)),
+        })
+    }
+
+    fn sync_envelope<'a, I: Io>(
+        &self,
+        io: &I,
+        rules: &'a Ruleset,
+        arrival: &Arrival<'a>,
+        cookie: Option<Uuid>,
+    ) -> Envelope<'a> {
+        let base = &rules.server.base_domain;
+        let shares = host::shares_cookies(arrival.request.host.unwrap_or_default(), base.as_bytes());
+        let value = cookie.map(|uuid| CookieValue::Visitor(uuid.digits()));
+        let cookies = Cookies {
+            demdex: value,
+            dpm: value.filter(|_| shares),
+            domain: shares.then_some(base),
+            partitioned: rules.server.partitioned,
+        };
+        Envelope { cookies, ..self.bare_envelope(io, rules, arrival) }
+    }
+}

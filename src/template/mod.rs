@@ -1,0 +1,134 @@
+//! Text with macros: the URLs, headers and bodies that go out to partners, and what destinations send to browsers.
+//!
+//! A template is compiled once, when the config is loaded, into literal pieces and macros. Rendering copies the pieces
+//! into a slice and asks a [`MacroValues`] for the rest, encoding each value for the place it stands in.
+//!
+//! Two spellings are macros: `%name%` (the field's oldest) and `${NAME}` (the consent strings of the IAB). Names are
+//! matched in any case. `!` before the closing mark makes one required: when it turns out empty, nothing is sent.
+//! A percent sign with two hex digits behind it is an escaped byte, and no macro's name begins like one.
+#![forbid(unsafe_code)]
+
+mod compile;
+mod render;
+#[cfg(test)]
+pub(crate) mod sample;
+mod writer;
+
+use std::ops::Range;
+
+use crate::ids::DataSourceId;
+pub use render::{MacroValues, Rendered, Sink};
+pub use writer::Writer;
+
+/// A compiled text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    text: String,
+    pieces: Vec<Piece>,
+}
+
+/// What stands for a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Macro {
+    /// `%did%`: the visitor's uuid.
+    VisitorId,
+    /// `%mcid%`: the visitor's ECID for the calling organisation.
+    Ecid,
+    /// `%dpid_N%`: the visitor's id at data source N.
+    DeclaredId(DataSourceId),
+    Ip,
+    UserAgent,
+    Referer,
+    Page,
+    Region,
+    /// `%rnd%`: a number that keeps caches from answering.
+    Random,
+    /// `%timestamp%`: Unix time in seconds.
+    Timestamp,
+    /// `%timeout_ms%`: what is left of the call's time.
+    TimeoutMs,
+    /// `%http_proto%`: `http` or `https`.
+    HttpProto,
+    /// `${GDPR}`: `0` or `1`.
+    Gdpr,
+    /// `${GDPR_CONSENT}`, also with a vendor's number behind it, as some partners write it.
+    GdprConsent,
+    Gpp,
+    GppSid,
+    /// `%sig_KEY%`: the first value of a signal.
+    Signal(Box<[u8]>),
+}
+
+/// What the place of a value in the text asks of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// In a URL or a form body: all but unreserved characters become `%XX`.
+    Percent,
+    /// Within a JSON string: quotes, backslashes and control bytes are escaped, invalid UTF-8 becomes U+FFFD.
+    Json,
+    /// In a header or a cookie: control bytes, CR and LF among them, are dropped.
+    Header,
+}
+
+/// Why a text is not a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    /// What is wrong, a sentence without its full stop.
+    pub message: String,
+    /// Where, in bytes of the text.
+    pub span: Range<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    /// A part of the text that goes out as it is.
+    Literal(Range<usize>),
+    Macro {
+        which: Macro,
+        required: bool,
+        /// The macro as it was written: what a browser gets when the macro is its to replace.
+        written: Range<usize>,
+    },
+}
+
+impl Macro {
+    /// Whether the iframe that fires syncs and destinations replaces this one itself.
+    pub fn known_to_iframe(&self) -> bool {
+        matches!(self, Macro::VisitorId | Macro::Timestamp | Macro::Random | Macro::HttpProto)
+    }
+}
+
+impl Template {
+    /// The text that was compiled.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// The macros in order, each as often as it occurs.
+    pub fn macros(&self) -> impl Iterator<Item = &Macro> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Macro { which, .. } => Some(which),
+            Piece::Literal(_) => None,
+        })
+    }
+
+    /// The signals that the text names: so that a config can refuse those derived from private ones.
+    pub fn signal_keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.macros().filter_map(|which| match which {
+            Macro::Signal(key) => Some(&key[..]),
+            _ => None,
+        })
+    }
+
+    /// The parts that go out as they are.
+    pub fn literals(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Literal(range) => Some((&self.text[range.clone()], range.clone())),
+            Piece::Macro { .. } => None,
+        })
+    }
+}
