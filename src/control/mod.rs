@@ -4,3 +4,6 @@
 
 pub mod admin;
 pub mod metrics;
+pub mod names;
+pub mod sample;
+pub mod secret;
