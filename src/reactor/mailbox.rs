@@ -281,16 +281,16 @@ mod tests {
         let mut shard = shards.pop().unwrap();
         let echo = thread::spawn(move || {
             let mut seen = 0;
-            while seen < ROUNDS {
+            loop {
                 while let Some((from, message)) = shard.pop() {
                     assert_eq!(message, seen);
+                    if message == ROUNDS {
+                        return;
+                    }
                     seen += 1;
                     shard.post(from, message).unwrap();
                 }
                 shard.wait();
-                if seen == ROUNDS {
-                    break;
-                }
             }
         });
         let (mut sent, mut received) = (0, 0);
@@ -309,7 +309,6 @@ mod tests {
                 None => control.wait(),
             }
         }
-        // The echo thread may sleep after its last answer.
         control.post(ShardId(0), ROUNDS).unwrap();
         echo.join().unwrap();
     }
