@@ -8,6 +8,7 @@ use super::call::{Call, CallBuffers, Headers, Request, SegmentList};
 use super::cookie::CookiesSent;
 use super::endpoint::{Admission, Endpoint};
 use super::{ibs, redirect};
+use crate::http::Method;
 use crate::limits::{DECODE_BYTES_MAX, LOCATION_BYTES_MAX, SYNC_DECODE_BYTES_MAX, TARGET_BYTES_MAX};
 
 #[test]
@@ -50,7 +51,7 @@ fn read(request: &str) -> String {
 
     let mut out = String::new();
     let Some(endpoint) = Endpoint::parse(path.as_bytes(), query.map(str::as_bytes)) else { return "404\n".into() };
-    line(&mut out, "admission", endpoint.admit(method.as_bytes()), Admission::Serve { head_only: false });
+    line(&mut out, "admission", endpoint.admit(method_of(method)), Admission::Serve);
     let lines = headers.iter().filter(|header| header.0.eq_ignore_ascii_case("cookie"));
     let cookies = CookiesSent::parse(lines.map(|header| header.1.as_bytes()));
     line(&mut out, "opted_out", cookies.opted_out(), false);
@@ -210,5 +211,15 @@ impl Random {
         bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((bits ^ bits >> 31) % bound as u64) as usize
+    }
+}
+
+fn method_of(name: &str) -> Method {
+    match name {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "POST" => Method::Post,
+        "OPTIONS" => Method::Options,
+        other => panic!("no case uses {other}"),
     }
 }

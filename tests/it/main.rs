@@ -9,4 +9,5 @@
 
 mod http_vectors;
 mod licences;
+mod reactor;
 mod tidy;
