@@ -7,3 +7,4 @@ pub mod metrics;
 pub mod names;
 pub mod sample;
 pub mod secret;
+pub mod shards;

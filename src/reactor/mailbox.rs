@@ -91,6 +91,12 @@ pub fn mesh<M>(shards: usize, capacity: usize) -> io::Result<(Vec<Endpoint<M>>, 
     Ok((endpoints, control))
 }
 
+impl<M> std::fmt::Debug for Endpoint<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Endpoint({})", self.id)
+    }
+}
+
 impl<M> Endpoint<M> {
     pub fn id(&self) -> ShardId {
         self.id

@@ -1,0 +1,171 @@
+//! The shards' threads: started here, told what changes, and joined at the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use crate::identity::Secret;
+use crate::ids::{PartnerId, PartnerIndex, ShardId};
+use crate::metrics::ShardMetrics;
+use crate::reactor::mailbox::{Endpoint, mesh};
+use crate::reactor::uring::{Config, Uring};
+use crate::reactor::{clocks, eventfd::EventFd};
+use crate::ruleset::Ruleset;
+use crate::shard::{Epoch, Message, Plan, RING_MESSAGES, Setup, Shard};
+
+/// What shards are started with.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub ruleset: Arc<Ruleset>,
+    pub plan: Plan,
+    /// Port 0: the kernel chooses one, the same for all shards.
+    pub listeners: Vec<SocketAddr>,
+    /// The core of each shard; `None`: wherever the kernel likes.
+    pub cores: Vec<Option<usize>>,
+    pub spin_ns: u64,
+    pub secret: Secret,
+    pub entropy: [u8; 32],
+    /// Called on each shard's thread when it has allocated all that it ever will.
+    pub on_ready: Option<fn(ShardId)>,
+}
+
+/// Shards at work.
+#[derive(Debug)]
+pub struct Shards {
+    mailbox: Endpoint<Message>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    pub metrics: Vec<Arc<ShardMetrics>>,
+    /// Where they listen.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Shards {
+    /// Starts one thread for each shard and returns when all accept clients.
+    ///
+    /// # Errors
+    /// What kept the first shard that failed: io_uring refused, an address in use.
+    pub fn start(launch: &Launch, addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>) -> io::Result<Shards> {
+        let (endpoints, mailbox) = mesh(launch.plan.shards.into(), RING_MESSAGES)?;
+        let mut shards =
+            Shards { mailbox, threads: Vec::new(), metrics: Vec::new(), addresses: launch.listeners.clone() };
+        for endpoint in endpoints {
+            if let Err(error) = shards.start_one(launch, endpoint, Epoch::new(&launch.ruleset, addresses)) {
+                shards.drain(0);
+                let _ = shards.join();
+                return Err(error);
+            }
+        }
+        Ok(shards)
+    }
+
+    /// One after the other, so that all listen on the port that the first one got.
+    fn start_one(&mut self, launch: &Launch, endpoint: Endpoint<Message>, epoch: Epoch) -> io::Result<()> {
+        let id = endpoint.id();
+        let metrics = Arc::new(ShardMetrics::default());
+        let setup = Setup {
+            id,
+            plan: launch.plan,
+            epoch: Box::new(epoch),
+            metrics: Arc::clone(&metrics),
+            secret: launch.secret.clone(),
+            entropy: launch.entropy,
+        };
+        let config = Config {
+            core: launch.cores.get(usize::from(id.0)).copied().flatten(),
+            listeners: self.addresses.clone(),
+            connections_max: launch.plan.clients_max as u32,
+            outgoing_max: launch.plan.upstreams_max as u32,
+            spin_ns: launch.spin_ns,
+            ..Config::default()
+        };
+        let on_ready = launch.on_ready;
+        let (started, starts) = channel();
+        let run = move || run(&config, endpoint, setup, on_ready, &started);
+        self.threads.push(thread::Builder::new().name(format!("shard {id}")).spawn(run)?);
+        match starts.recv() {
+            Ok(addresses) => {
+                self.addresses = addresses;
+                self.metrics.push(metrics);
+                Ok(())
+            }
+            // The thread ended before it was ready: its result says why.
+            Err(_) => {
+                let thread = self.threads.pop().expect("it was just pushed");
+                thread.join().map_err(|_| io::Error::other("a shard panicked"))?
+            }
+        }
+    }
+
+    /// A new ruleset, for all shards.
+    pub fn load(&mut self, ruleset: &Arc<Ruleset>, addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>) {
+        self.tell(|| Message::Epoch(Box::new(Epoch::new(ruleset, addresses))));
+    }
+
+    /// A partner's addresses, resolved anew.
+    pub fn move_partner(&mut self, partner: PartnerId, addresses: &[SocketAddr]) {
+        self.tell(|| Message::Addresses { partner, addresses: addresses.into() });
+    }
+
+    /// From now on no new clients; shards end when all is answered, or after `patience_ns`.
+    pub fn drain(&mut self, patience_ns: u64) {
+        let deadline_ns = clocks::read_mono_ns().saturating_add(patience_ns);
+        self.tell(|| Message::Drain { deadline_ns });
+    }
+
+    /// Frees what shards sent back. Returns how many rulesets those were, counted for each shard.
+    pub fn collect(&mut self) -> usize {
+        let mut retired = 0;
+        self.mailbox.drain(|_, message| retired += usize::from(matches!(message, Message::Retired(_))));
+        retired
+    }
+
+    /// Readable when shards sent something back while nobody looked.
+    pub fn event(&self) -> &EventFd {
+        self.mailbox.event()
+    }
+
+    /// Waits until all shards have ended.
+    ///
+    /// # Errors
+    /// What ended the first shard that failed.
+    pub fn join(mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        for thread in std::mem::take(&mut self.threads) {
+            let ended = thread.join().map_err(|_| io::Error::other("a shard panicked")).flatten();
+            result = result.and(ended);
+        }
+        self.collect();
+        result
+    }
+
+    fn tell(&mut self, message: impl Fn() -> Message) {
+        for shard in 0..self.threads.len() as u16 {
+            // A ring holds far more than control ever has to say between two turns of a shard.
+            if self.mailbox.post(ShardId(shard), message()).is_err() {
+                tracing::error!(shard, "a shard does not take messages");
+            }
+        }
+    }
+}
+
+/// One shard's life.
+fn run(
+    config: &Config,
+    endpoint: Endpoint<Message>,
+    setup: Setup,
+    on_ready: Option<fn(ShardId)>,
+    started: &Sender<Vec<SocketAddr>>,
+) -> io::Result<()> {
+    let id = setup.id;
+    let mut runtime = Uring::new(config, endpoint)?;
+    // On the pinned thread, so that memory lies near its core.
+    let mut shard = Shard::new(setup);
+    // The receiver waits for this; if it is gone, so is the whole process's purpose.
+    let _ = started.send(runtime.addresses()?);
+    if let Some(on_ready) = on_ready {
+        on_ready(id);
+    }
+    runtime.run(&mut shard)
+}

@@ -1,0 +1,166 @@
+//! A client with some requests to make over one connection: one after the other, pipelined, in pieces, or broken off.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use pinion::http::response::{Answer, ResponseParser};
+
+use super::random::Random;
+use super::world::{Connect, Outbox, Peer};
+use super::{BUDGET_NS, SLACK_NS};
+
+/// What all clients of a run saw.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// Answers that show a trait which the rules gave.
+    pub answered_by_rules: u64,
+    /// Answers that a well-behaved client waited for in vain.
+    pub lost: u64,
+}
+
+pub struct Client {
+    random: Random,
+    to_send: usize,
+    pipelines: bool,
+    /// When the last byte of each request that is not answered was sent, and the uuid that it named.
+    waiting: VecDeque<(u64, Option<String>)>,
+    received: Vec<u8>,
+    parser: ResponseParser,
+    broke_off: bool,
+    record: Rc<RefCell<Record>>,
+}
+
+const MS: u64 = 1_000_000;
+
+impl Client {
+    pub fn new(seed: u64, requests: usize, record: Rc<RefCell<Record>>) -> Client {
+        let mut random = Random::new(seed);
+        Client {
+            pipelines: random.one_in(3),
+            random,
+            to_send: requests,
+            waiting: VecDeque::new(),
+            received: Vec::new(),
+            parser: parser(),
+            broke_off: false,
+            record,
+        }
+    }
+
+    fn request(&mut self) -> (Vec<u8>, Option<String>) {
+        // A few visitors, so that clients meet at the same one.
+        let uuid = (!self.random.one_in(4)).then(|| format!("{:019}{:019}", 5, self.random.below(3)));
+        let named = uuid.as_ref().map(|uuid| format!("&d_uuid={uuid}")).unwrap_or_default();
+        let declared = if self.random.one_in(4) { "&d_cid=10%01joe" } else { "" };
+        let query = format!("d_rtbd=json&d_cts=2&c_page=home{named}{declared}");
+        let head = "Host: shop.example.net\r\nOrigin: https://shop.example\r\n";
+        let request = match self.random.below(3) {
+            0 => format!("GET /event?{query} HTTP/1.1\r\n{head}\r\n"),
+            1 => {
+                let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+                format!("POST /event HTTP/1.1\r\n{head}{form}Content-Length: {}\r\n\r\n{query}", query.len())
+            }
+            _ => {
+                let form = "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n";
+                let (front, back) = query.split_at(7);
+                let chunks = format!("7\r\n{front}\r\n{:x}\r\n{back}\r\n0\r\n\r\n", back.len());
+                format!("POST /event HTTP/1.1\r\n{head}{form}\r\n{chunks}")
+            }
+        };
+        (request.into_bytes(), uuid)
+    }
+
+    fn send(&mut self, link: usize, to: &mut Outbox<'_>) {
+        let count = if self.pipelines { self.to_send } else { self.to_send.min(1) };
+        let mut delay_ns = to.random.below(MS);
+        for _ in 0..count {
+            self.to_send -= 1;
+            let (request, uuid) = self.request();
+            if to.random.one_in(25) {
+                // Gone in the middle of a request, or right behind it.
+                let cut = to.random.below(request.len() as u64 + 1) as usize;
+                to.send(link, delay_ns, &request[..cut]);
+                if to.random.one_in(2) { to.reset(link, delay_ns) } else { to.finish(link, delay_ns) }
+                self.broke_off = true;
+                return;
+            }
+            let pieces = if to.random.one_in(2) { 1 } else { 1 + to.random.below(4) as usize };
+            for piece in request.chunks(request.len().div_ceil(pieces)) {
+                delay_ns += to.random.below(MS);
+                to.send(link, delay_ns, piece);
+            }
+            self.waiting.push_back((to.now_ns + delay_ns, uuid));
+        }
+    }
+
+    fn check(&mut self, status: u16, body: &[u8], now_ns: u64) {
+        let (sent_ns, uuid) = self.waiting.pop_front().expect("an answer to a request");
+        assert_eq!(status, 200);
+        let text = std::str::from_utf8(body).expect("text");
+        let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        if let Some(uuid) = uuid {
+            assert_eq!(json["uuid"], uuid, "the visitor that was named");
+        }
+        let overloaded = json["errors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["code"] == 0));
+        if !overloaded {
+            assert_eq!(json["uuid"].as_str().map(str::len), Some(38), "{text}");
+            let has = |list: &str, id| json[list].as_array().is_some_and(|ids| ids.contains(&serde_json::json!(id)));
+            assert!(has("traits", 1) && has("segments", 100), "what the rules give does not hang on partners: {text}");
+            assert!(!has("traits", 2) || has("segments", 101), "{text}");
+            self.record.borrow_mut().answered_by_rules += 1;
+        }
+        // Behind others in a pipeline it waits for them first.
+        if !self.pipelines {
+            let took_ns = now_ns - sent_ns;
+            assert!(took_ns <= BUDGET_NS + SLACK_NS, "answered after {} us", took_ns / 1000);
+        }
+    }
+}
+
+fn parser() -> ResponseParser {
+    ResponseParser::new(false, 65_536)
+}
+
+impl Peer for Client {
+    fn connected(&mut self, link: usize, to: &mut Outbox<'_>) {
+        self.send(link, to);
+    }
+
+    fn received(&mut self, link: usize, bytes: &[u8], to: &mut Outbox<'_>) {
+        self.received.extend_from_slice(bytes);
+        loop {
+            match self.parser.advance(&mut self.received) {
+                Answer::Incomplete => return,
+                Answer::Fault(fault) => panic!("{fault:?} in {}", String::from_utf8_lossy(&self.received)),
+                Answer::Complete(response) => {
+                    let body = self.received[response.body.clone()].to_vec();
+                    self.received.drain(..response.consumed);
+                    self.parser = parser();
+                    self.check(response.status, &body, to.now_ns);
+                    if self.waiting.is_empty() && !self.broke_off {
+                        if self.to_send > 0 {
+                            self.send(link, to);
+                        } else if to.random.one_in(2) {
+                            to.finish(link, to.random.below(MS));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn closed(&mut self, _link: usize, _to: &mut Outbox<'_>) {
+        if !self.broke_off {
+            self.record.borrow_mut().lost += self.waiting.len() as u64;
+        }
+    }
+
+    fn woken(&mut self, _token: usize, to: &mut Outbox<'_>) {
+        to.open(0);
+    }
+
+    fn on_connect(&mut self, _random: &mut Random) -> Connect {
+        unreachable!("the server opens no connection to clients")
+    }
+}

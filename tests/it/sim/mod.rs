@@ -1,0 +1,154 @@
+//! Deterministic simulation: the whole server without a kernel. One seed decides the network, the clocks, the clients
+//! and what goes wrong at partners; the same seed gives the same run. `SIMULATION_SEEDS` says how many runs to make,
+//! `SIMULATION_SEED` repeats a single one.
+
+mod client;
+mod io;
+mod partner;
+mod random;
+mod world;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use pinion::config;
+use pinion::identity::Secret;
+use pinion::ids::ShardId;
+use pinion::metrics::ShardMetrics;
+use pinion::ruleset::Ruleset;
+use pinion::shard::{Epoch, Message, Plan, RING_MESSAGES, Setup, Shard};
+
+use client::{Client, Record};
+use io::SimIo;
+use partner::Partner;
+use random::Random;
+use world::World;
+
+const CONFIG: &str = include_str!("config.toml");
+const BUDGET_NS: u64 = 50_000_000;
+/// What an answer may take beyond the budget: the network's delays, and a turn.
+const SLACK_NS: u64 = 5_000_000;
+const SEEDS_DEFAULT: u64 = 2_000;
+
+fn ruleset(secret: &Secret) -> Arc<Ruleset> {
+    Arc::new(config::ruleset(CONFIG, "config.toml", secret, 1).unwrap_or_else(|faults| {
+        panic!("{}", faults.iter().map(ToString::to_string).collect::<String>());
+    }))
+}
+
+fn plan(shards: u16, random: &mut Random) -> Plan {
+    let clients_max = 8;
+    // Small enough that pools run dry now and then.
+    let jobs_max = 1 + random.below(6) as usize;
+    let calls_max = 1 + random.below(8) as usize;
+    Plan {
+        shards,
+        clients_max,
+        upstreams_max: 1 + random.below(6) as usize,
+        jobs_max,
+        calls_max,
+        small_buffers: 2 * clients_max + 2 * jobs_max + 2 * calls_max,
+        large_buffers: random.below(4) as usize,
+        profile_bytes: 256 * 1024,
+        id_map_bytes: 4 * 1024,
+        sweep_buckets_per_upkeep: 64,
+        idle_ns: 60_000_000_000,
+    }
+}
+
+struct Run {
+    world: World<Message, Shard>,
+    metrics: Vec<Arc<ShardMetrics>>,
+    plan: Plan,
+    record: Rc<RefCell<Record>>,
+}
+
+fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) -> Run {
+    let mut random = Random::new(seed);
+    let shard_count = 1 + random.below(3) as u16;
+    let plan = plan(shard_count, &mut random);
+    let addresses: Vec<SocketAddr> = (0..ruleset.partners.len()).map(|i| ([10, 0, 0, 1 + i as u8], 80).into()).collect();
+    let mut metrics = Vec::new();
+    let shards = (0..shard_count)
+        .map(|id| {
+            let epoch = Epoch::new(ruleset, |partner| Box::new([addresses[partner.0 as usize]]));
+            let counted = Arc::new(ShardMetrics::default());
+            metrics.push(Arc::clone(&counted));
+            let shard = Shard::new(Setup {
+                id: ShardId(id),
+                plan,
+                epoch: Box::new(epoch),
+                metrics: counted,
+                secret: secret.clone(),
+                entropy: random.bytes32(),
+            });
+            (shard, SimIo::new(plan.clients_max, plan.upstreams_max, shard_count.into(), RING_MESSAGES))
+        })
+        .collect();
+    let mut world = World::new(seed, shards);
+    for address in addresses {
+        let peer = world.add_peer(Box::new(Partner::new(&mut random)));
+        world.addresses.insert(address, peer);
+    }
+    let record = Rc::new(RefCell::new(Record::default()));
+    for client in 0..1 + random.below(6) {
+        let requests = 1 + random.below(5) as usize;
+        let peer = world.add_peer(Box::new(Client::new(seed ^ client << 32, requests, Rc::clone(&record))));
+        world.wake_peer(peer, random.below(40_000_000), 0);
+    }
+    Run { world, metrics, plan, record }
+}
+
+fn check(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) {
+    let Run { mut world, metrics, plan, record } = start(seed, ruleset, secret);
+    // Long enough for every client, every late limit and every idle connection.
+    world.run_until(20_000_000_000);
+    for (shard, metrics) in metrics.iter().enumerate() {
+        world.tell(shard, Message::Drain { deadline_ns: u64::MAX });
+        let gauges = &metrics.gauges;
+        assert_eq!(gauges.parked.value(), 0, "parked requests");
+        assert_eq!(gauges.calls_in_flight.value(), 0, "calls");
+    }
+    world.run_until(30_000_000_000);
+    for (shard, metrics) in metrics.iter().enumerate() {
+        assert!(world.has_ended(shard), "a drained shard ends");
+        let gauges = &metrics.gauges;
+        assert_eq!(gauges.connections.value(), 0, "client connections");
+        assert_eq!(gauges.jobs_free.value(), plan.jobs_max as u64, "jobs");
+        assert_eq!(gauges.buffers_small_free.value(), plan.small_buffers as u64, "small buffers");
+        assert_eq!(gauges.buffers_large_free.value(), plan.large_buffers as u64, "large buffers");
+        assert_eq!(gauges.away.value(), 0, "requests away");
+    }
+    let record = record.borrow();
+    assert_eq!(record.lost, 0, "answers that never came on a connection that was left alone");
+    let evaluated: u64 = metrics.iter().map(|metrics| metrics.totals.traits_realised.value()).sum();
+    assert!(evaluated >= record.answered_by_rules, "an answer shows a trait that was not realised");
+}
+
+#[test]
+fn the_server_survives_its_network_and_its_partners() {
+    let secret = Secret::from_bytes([7; 32]);
+    let ruleset = ruleset(&secret);
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("SIMULATION_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SIMULATION_SEEDS").unwrap_or(SEEDS_DEFAULT),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (ruleset, secret, seeds) = (&ruleset, &secret, seeds.clone());
+            scope.spawn(move || {
+                for seed in seeds.filter(|seed| seed % threads == thread) {
+                    let run = std::panic::AssertUnwindSafe(|| check(seed, ruleset, secret));
+                    if let Err(panic) = std::panic::catch_unwind(run) {
+                        eprintln!("repeat with: SIMULATION_SEED={seed} cargo test --test it sim::");
+                        std::panic::resume_unwind(panic);
+                    }
+                }
+            });
+        }
+    });
+}
