@@ -1,5 +1,7 @@
 //! Configuration as the shards use it: compiled, immutable, shared. Shards never see TOML or rule text.
 
+use std::net::SocketAddr;
+
 use ahash::AHashMap;
 
 use crate::config::values::Network;
@@ -30,6 +32,8 @@ pub struct Ruleset {
     pub name_spaces: AHashMap<(AccountIndex, u32), DataSourceId>,
     pub traits: TraitCatalog,
     pub partners: Box<[Partner]>,
+    /// By partner, where it is reached without asking DNS; empty: ask.
+    pub partner_addresses: Box<[Box<[SocketAddr]>]>,
 }
 
 impl Ruleset {
@@ -71,7 +75,10 @@ pub struct Account {
     pub matcher: Matcher,
     /// Every trait of the account, ascending.
     pub traits: Box<[TraitId]>,
+    /// The segments that look at the device's own traits.
     pub program: Program,
+    /// Those that look at a person's, one program for each merge rule that occurs. None of them is in `program`.
+    pub merged: Box<[MergedProgram]>,
     /// Every segment of the account, ascending, and its legacy id.
     pub segments: Box<[(SegmentId, u32)]>,
     pub partners: Box<[PartnerIndex]>,
@@ -88,6 +95,29 @@ impl Account {
     }
 }
 
+/// Segments with one merge rule.
+#[derive(Debug)]
+pub struct MergedProgram {
+    pub rule: MergeRule,
+    pub program: Program,
+}
+
+/// Whose traits are joined before segments are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MergeRule {
+    pub person: MergedPerson,
+    /// The device's traits count as well.
+    pub with_device: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergedPerson {
+    /// Who is authenticated in this call.
+    Current,
+    /// Who was last authenticated on the device.
+    Last,
+}
+
 /// Where ids come from.
 #[derive(Debug)]
 pub struct DataSource {
@@ -98,6 +128,8 @@ pub struct DataSource {
     pub redirect_hosts: Box<[Box<str>]>,
     /// The form that its ids must have.
     pub format: IdFormat,
+    /// Its ids name devices rather than persons.
+    pub device_ids: bool,
 }
 
 /// Whether a declared id may find a visitor.

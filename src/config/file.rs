@@ -1,28 +1,40 @@
 //! The config file as types. Every table refuses keys that it does not know; a field stands in [`Spanned`] where a
 //! fault may have to point at it, now or when rules and templates are compiled.
 
-use std::collections::BTreeMap;
+mod destination;
+mod partner;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::reader;
 use super::source::{ConfigError, Source};
 use super::validate::validate;
-use super::values::{ByteSize, FixedAddress, Network, Secret, Token};
+use super::values::{ByteSize, Network, Secret, Token};
+pub use destination::{Destination, DestinationKind, DestinationTag};
+pub use partner::{AnswerFormat, Method, Mode, OnAbsence, Partner, SentId, UserId};
 
-/// A whole config file, checked: references lead somewhere, ids are unique, numbers are in range.
-#[derive(Clone, Debug)]
+/// A whole config file, checked: references lead somewhere, ids are unique, numbers are in range. Written out again it
+/// lacks its secrets.
+#[derive(Clone, Debug, Serialize)]
 pub struct File {
     pub server: Server,
+    #[serde(rename = "account", skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<Account>,
+    #[serde(rename = "data_source", skip_serializing_if = "Vec::is_empty")]
     pub data_sources: Vec<DataSource>,
+    #[serde(rename = "trait", skip_serializing_if = "Vec::is_empty")]
     pub traits: Vec<Trait>,
+    #[serde(rename = "segment", skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<Segment>,
+    #[serde(rename = "derived_signal", skip_serializing_if = "Vec::is_empty")]
     pub derived_signals: Vec<DerivedSignal>,
+    #[serde(rename = "partner", skip_serializing_if = "Vec::is_empty")]
     pub partners: Vec<Partner>,
+    #[serde(rename = "destination", skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<Destination>,
 }
 
@@ -41,7 +53,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<File, Vec<ConfigError>> {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     #[serde(default = "default_listen")]
@@ -61,6 +73,7 @@ pub struct Server {
     #[serde(default = "spanned::<16_384>")]
     pub connections_max: Spanned<u32>,
     pub data_dir: PathBuf,
+    #[serde(skip_serializing)]
     pub secret: Option<Secret>,
     #[serde(default = "default_node")]
     pub node: Spanned<String>,
@@ -80,7 +93,7 @@ pub struct Server {
     pub honour_dnt: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Runtime {
     /// io_uring where the kernel has what our own runtime needs, else glommio.
@@ -90,7 +103,7 @@ pub enum Runtime {
     Glommio,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     pub alias: Spanned<String>,
@@ -109,6 +122,7 @@ pub struct Account {
     pub browser_ids: BrowserIds,
     #[serde(default)]
     pub case_insensitive_values: bool,
+    #[serde(skip_serializing)]
     pub token: Option<Token>,
     #[serde(default)]
     pub server_addresses: Vec<Network>,
@@ -119,7 +133,7 @@ pub struct Account {
 }
 
 /// Who a browser call with both an id and a valid cookie is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BrowserIds {
     #[default]
@@ -127,7 +141,7 @@ pub enum BrowserIds {
     CookieWins,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSource {
     pub id: Spanned<u32>,
@@ -145,7 +159,7 @@ pub struct DataSource {
 }
 
 /// For whom a declared id of the data source finds a visitor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolve {
     #[default]
@@ -154,7 +168,7 @@ pub enum Resolve {
     Any,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trait {
     pub id: Spanned<u32>,
@@ -168,7 +182,7 @@ pub struct Trait {
     pub integration_code: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Segment {
     pub id: Spanned<u32>,
@@ -181,7 +195,7 @@ pub struct Segment {
 }
 
 /// Whose traits are joined before a segment is evaluated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MergeRule {
     #[default]
@@ -192,7 +206,7 @@ pub enum MergeRule {
     LastAuthenticatedAndDevice,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DerivedSignal {
     pub account: Spanned<String>,
@@ -200,153 +214,6 @@ pub struct DerivedSignal {
     pub source_value: Spanned<String>,
     pub target_key: Spanned<String>,
     pub target_value: Spanned<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Partner {
-    pub id: Spanned<u32>,
-    pub name: Spanned<String>,
-    pub account: Spanned<String>,
-    /// Whose traits its segments realise.
-    pub data_source: Spanned<u32>,
-    /// A template.
-    pub url: Spanned<String>,
-    #[serde(default)]
-    pub method: Method,
-    /// Names and templates.
-    #[serde(default)]
-    pub headers: BTreeMap<Spanned<String>, Spanned<String>>,
-    /// A template; none: what the format asks for.
-    pub body: Option<Spanned<String>>,
-    /// The data source whose id of the visitor is sent.
-    pub id_source: Option<Spanned<u32>>,
-    #[serde(default)]
-    pub mode: Mode,
-    #[serde(default)]
-    pub format: AnswerFormat,
-    /// Statuses that mean 'nothing known' besides 204.
-    #[serde(default)]
-    pub status_empty: Vec<Spanned<u16>>,
-    pub min_score: Option<Spanned<f64>>,
-    pub segments_path: Option<Spanned<String>>,
-    pub id_path: Option<Spanned<String>>,
-    pub ttl_path: Option<Spanned<String>>,
-    /// The field of an element that is its segment id.
-    pub element: Option<Spanned<String>>,
-    #[serde(default = "number::<86_400>")]
-    pub ttl_s: u32,
-    #[serde(default = "number::<3_600>")]
-    pub negative_ttl_s: u32,
-    #[serde(default = "spanned::<10>")]
-    pub min_ms: Spanned<u32>,
-    /// None: the account's budget.
-    pub timeout_ms: Option<Spanned<u32>>,
-    #[serde(default = "number::<2_000>")]
-    pub late_ms: u32,
-    #[serde(default = "spanned::<250>")]
-    pub connect_ms: Spanned<u32>,
-    #[serde(default = "spanned::<4_000>")]
-    pub idle_ms: Spanned<u32>,
-    /// On each shard.
-    #[serde(default = "spanned::<256>")]
-    pub max_connections: Spanned<u32>,
-    /// On each shard.
-    #[serde(default = "spanned::<0>")]
-    pub min_idle: Spanned<u32>,
-    /// Calls that may wait for a connection, on each shard.
-    #[serde(default = "number::<256>")]
-    pub queue_max: u32,
-    #[serde(default = "spanned::<65_536>")]
-    pub answer_bytes_max: Spanned<u32>,
-    /// The share of visitors that is looked up.
-    #[serde(default = "spanned::<100>")]
-    pub share_percent: Spanned<u32>,
-    /// Ask and measure, but store nothing.
-    #[serde(default)]
-    pub shadow: bool,
-    #[serde(default)]
-    pub on_absence: OnAbsence,
-    pub vendor_id: Option<Spanned<u16>>,
-    /// None: ask DNS.
-    pub addresses: Option<Spanned<Vec<FixedAddress>>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    #[default]
-    Post,
-    Get,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    #[default]
-    Wait,
-    Background,
-    WaitIfUnknown,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AnswerFormat {
-    #[default]
-    Pinion,
-    OpenRtb,
-    Flat,
-    Scored,
-    Lotame,
-    BlueKai,
-    Targeting,
-    Stale,
-    Dcs,
-}
-
-/// What becomes of a trait whose segment a later answer leaves out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnAbsence {
-    #[default]
-    Keep,
-    Drop,
-}
-
-/// What the segments of a visitor lead to. Which of the optional fields are there follows from `kind`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Destination {
-    pub id: Spanned<u32>,
-    pub name: Spanned<String>,
-    pub account: Spanned<String>,
-    pub kind: Spanned<DestinationKind>,
-    pub segments: Vec<Spanned<u32>>,
-    pub vendor_id: Option<Spanned<u16>>,
-    // A cookie's.
-    pub cookie_name: Option<Spanned<String>>,
-    pub cookie_domain: Option<Spanned<String>>,
-    pub cookie_ttl_days: Option<Spanned<u16>>,
-    pub format: Option<Spanned<String>>,
-    // A URL's.
-    pub url: Option<Spanned<String>>,
-    pub secure_url: Option<Spanned<String>>,
-    pub tag: Option<Spanned<DestinationTag>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DestinationKind {
-    Cookie,
-    Url,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DestinationTag {
-    #[default]
-    Img,
-    Iframe,
 }
 
 fn default_listen() -> Spanned<Vec<SocketAddr>> {

@@ -1,12 +1,26 @@
-//! What the operator wrote: the TOML file as types, and faults that point at the line.
+//! What the operator wrote: the TOML file as types, faults that point at the line, and what shards are given in the
+//! end.
 //!
-//! [`file::parse`] reads and checks one file and reports all faults at once. What needs the compilers of rules,
-//! segments and templates is not looked at here: their diagnostics come back through [`source::Source::diagnostic`].
+//! [`load`] reads, checks and compiles one file and reports all its faults at once: references by `validate`, rules,
+//! segments and templates by their own compilers, whose diagnostics are drawn where the file has their texts.
+//! [`check`] tells what a file that loads comes to.
 #![forbid(unsafe_code)]
 
+pub mod check;
+mod compile;
 pub mod file;
+mod global;
+pub mod plan;
+mod reader;
 pub mod source;
+mod validate;
 pub mod values;
 
-mod reader;
-mod validate;
+pub use compile::{Loaded, compile, load};
+pub use file::File;
+pub use source::{ConfigError, Source};
+
+/// What `serve` runs with when it is given no file.
+pub const DEFAULT_CONFIG: &str = include_str!("default.toml");
+/// What faults and reports call it.
+pub const DEFAULT_CONFIG_NAME: &str = "(default config)";

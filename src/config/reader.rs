@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::file::File;
 use super::source::{ConfigError, Source};
+use crate::rules::Diagnostic;
 
 /// Faults found so far.
 pub(super) struct Faults<'a> {
@@ -36,6 +37,34 @@ impl<'a> Faults<'a> {
         hint: impl Into<String>,
     ) {
         self.add(self.source.within_string(value.span(), part), message, hint);
+    }
+
+    /// A compiler's diagnostic within a string.
+    pub(super) fn add_diagnostic(&mut self, value: &Spanned<String>, diagnostic: &Diagnostic) {
+        let span = self.source.within_string(value.span(), diagnostic.span.clone());
+        self.found.push((span, self.source.diagnostic(value, diagnostic)));
+    }
+
+    /// As [`Faults::add`], unless that place has a fault already: for compilers that look again at what was checked.
+    pub(super) fn add_unless_told(&mut self, span: Range<usize>, message: impl Into<String>) {
+        let is_told = |told: &Range<usize>| told.start < span.end.max(span.start + 1) && span.start < told.end;
+        if !self.found.iter().any(|(told, _)| is_told(told)) {
+            self.add_without_hint(span, message);
+        }
+    }
+
+    /// As [`Faults::add_unless_told`], at a part of a string's value.
+    pub(super) fn add_within_unless_told(
+        &mut self,
+        value: &Spanned<String>,
+        part: Range<usize>,
+        message: impl Into<String>,
+    ) {
+        self.add_unless_told(self.source.within_string(value.span(), part), message);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
     }
 
     /// The line of a place, for hints that name another one.

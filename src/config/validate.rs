@@ -10,12 +10,12 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::file::{Account, DataSource, DerivedSignal, Destination, DestinationKind, File, Segment, Server, Trait};
+use super::global::{is_global, is_global_code};
 use super::reader::Faults;
 use super::values::ByteSize;
 use crate::limits::{DERIVED_CHARACTERS_MAX, PARTNERS_MAX, SEGMENTS_MAX, SIGNAL_KEY_BYTES_MAX, TRAITS_MAX};
+use crate::template::Template;
 
-/// The ID spaces of devices, open to all accounts without being configured.
-const GLOBAL_DATA_SOURCES: [u32; 8] = [20_914, 20_915, 121_963, 389_146, 488_258, 963_906, 1_171_485, 1_171_489];
 const MEMORY_BYTES_MIN: u64 = 1 << 20;
 const NODE_BYTES_MAX: usize = 64;
 const VENDORS_MAX: u16 = 4_095;
@@ -88,7 +88,16 @@ impl<'a> Known<'a> {
 
     /// Refuses a template that would send a private signal, or one made from it, to somebody.
     fn check_template(&self, template: &Spanned<String>, account: &str, faults: &mut Faults<'_>) {
-        for (range, key) in text::signal_macros(template.get_ref()) {
+        let found = text::signal_macros(template.get_ref());
+        // The compiled template has the last word on what is a macro.
+        let compiled = Template::compile(template.get_ref()).unwrap_or_default();
+        for key in compiled.signal_keys().filter_map(|key| std::str::from_utf8(key).ok()) {
+            if self.private_keys.contains(&(account, key)) && !found.iter().any(|(_, known)| *known == key) {
+                let message = format!("`{key}` derives from a private signal and must not leave the server");
+                faults.add(template.span(), message, "take the macro away");
+            }
+        }
+        for (range, key) in found {
             let message = if text::is_private(key) {
                 format!("`{key}` is private and must not leave the server")
             } else if self.private_keys.contains(&(account, key)) {
@@ -182,8 +191,12 @@ fn check_data_source(entry: &DataSource, known: &Known<'_>, faults: &mut Faults<
     check_filled(&entry.name, faults);
     if let Some(code) = &entry.integration_code {
         check_filled(code, faults);
+        if is_global_code(code.get_ref()) {
+            let message = format!("integration code `{}` is built in, for all accounts", code.get_ref());
+            faults.add(code.span(), message, "choose another one");
+        }
     }
-    if GLOBAL_DATA_SOURCES.contains(entry.id.get_ref()) {
+    if is_global(*entry.id.get_ref()) {
         let message = format!("data source {} is built in, for all accounts", entry.id.get_ref());
         faults.add(entry.id.span(), message, "choose another id");
     }
@@ -242,12 +255,11 @@ fn check_destination(entry: &Destination, known: &Known<'_>, faults: &mut Faults
         }
     }
     check_destination_kind(entry, faults);
-    for url in [&entry.url, &entry.secure_url].into_iter().flatten() {
-        check_text(url, text::is_web_url, "a URL that begins with http:// or https:// and a host", faults);
-        known.check_template(url, account, faults);
+    for text in [&entry.url, &entry.secure_url].into_iter().flatten().chain(entry.cookie_values.values()) {
+        known.check_template(text, account, faults);
     }
     if let Some(url) = &entry.secure_url
-        && !url.get_ref().starts_with("https://")
+        && !["https://", "//", "%http_proto%://"].iter().any(|start| url.get_ref().starts_with(start))
     {
         faults.add(url.span(), "the secure URL is not secure", "begin it with https://");
     }
@@ -261,9 +273,11 @@ fn check_destination(entry: &Destination, known: &Known<'_>, faults: &mut Faults
     if let Some(days) = &entry.cookie_ttl_days {
         check_range(days, 1, COOKIE_DAYS_MAX, faults);
     }
-    if let Some(format) = &entry.format {
-        check_filled(format, faults);
-        known.check_template(format, account, faults);
+    for segment in entry.cookie_values.keys() {
+        if !entry.segments.iter().any(|id| id.get_ref().to_string() == *segment.get_ref()) {
+            let message = format!("`{}` is none of the destination's segments", segment.get_ref());
+            faults.add(segment.span(), message, "name one of `segments` by its id");
+        }
     }
 }
 
@@ -273,20 +287,21 @@ fn check_destination_kind(entry: &Destination, faults: &mut Faults<'_>) {
         ("cookie_name", entry.cookie_name.as_ref().map(Spanned::span)),
         ("cookie_domain", entry.cookie_domain.as_ref().map(Spanned::span)),
         ("cookie_ttl_days", entry.cookie_ttl_days.as_ref().map(Spanned::span)),
-        ("format", entry.format.as_ref().map(Spanned::span)),
+        ("cookie_key", entry.cookie_key.as_ref().map(Spanned::span)),
+        ("cookie_separator", entry.cookie_separator.as_ref().map(Spanned::span)),
+        ("cookie_values", entry.cookie_values.keys().next().map(Spanned::span)),
     ];
     let url = [
         ("url", entry.url.as_ref().map(Spanned::span)),
         ("secure_url", entry.secure_url.as_ref().map(Spanned::span)),
         ("tag", entry.tag.as_ref().map(Spanned::span)),
     ];
-    let (own, foreign): (&[_], &[_]) = match entry.kind.get_ref() {
-        DestinationKind::Cookie => (&cookie, &url),
-        DestinationKind::Url => (&url, &cookie),
+    let (needed, foreign): (&[_], &[_]) = match entry.kind.get_ref() {
+        DestinationKind::Cookie => (&cookie[..2], &url),
+        DestinationKind::Url => (&url[..1], &cookie),
     };
-    let (needed, found) = &own[0];
-    if found.is_none() {
-        faults.add(entry.kind.span(), format!("`{needed}` is missing"), "this kind of destination needs it");
+    for (name, _) in needed.iter().filter(|(_, found)| found.is_none()) {
+        faults.add(entry.kind.span(), format!("`{name}` is missing"), "this kind of destination needs it");
     }
     for (name, found) in foreign {
         if let Some(span) = found {
@@ -306,11 +321,30 @@ fn check_unique_ids(file: &File, faults: &mut Faults<'_>) {
         Some((id, (entry.account.get_ref(), *id.get_ref())))
     });
     check_unique("legacy segment id", legacy_ids, faults);
+    check_legacy_ids(file, faults);
     let namespaces = file.data_sources.iter().filter_map(|entry| {
         let namespace = entry.namespace.as_ref()?;
         Some((namespace, (entry.account.get_ref(), *namespace.get_ref())))
     });
     check_unique("name space", namespaces, faults);
+}
+
+/// A segment without a legacy id is called by its own where legacy ids are asked for.
+fn check_legacy_ids(file: &File, faults: &mut Faults<'_>) {
+    let plain: BTreeSet<(&str, u32)> = file
+        .segments
+        .iter()
+        .filter(|entry| entry.legacy_id.is_none())
+        .map(|entry| (entry.account.get_ref().as_str(), *entry.id.get_ref()))
+        .collect();
+    for entry in &file.segments {
+        if let Some(id) = entry.legacy_id.as_ref()
+            && plain.contains(&(entry.account.get_ref().as_str(), *id.get_ref()))
+        {
+            let message = format!("legacy segment id {} is the id of a segment without a legacy one", id.get_ref());
+            faults.add(id.span(), message, "answers could not tell them apart: give that segment a legacy id too");
+        }
+    }
 }
 
 fn check_unique_names(file: &File, faults: &mut Faults<'_>) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An IP address or a network of them, `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +172,43 @@ macro_rules! read_from_text {
 
 read_from_text!(Network, FixedAddress, ByteSize, Secret, Token);
 
+/// For the effective config: as it would be written. Secrets are not.
+macro_rules! write_as_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+write_as_text!(Network, FixedAddress, ByteSize);
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix_bits)
+    }
+}
+
+impl fmt::Display for FixedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => std::net::SocketAddr::new(self.ip, port).fmt(f),
+            None => self.ip.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ByteSize {
+    /// In the largest binary unit that tells it exactly.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, bytes) =
+            UNITS[..4].iter().rev().find(|(_, bytes)| self.0 > 0 && self.0 % bytes == 0).unwrap_or(&("B", 1));
+        write!(f, "{}{unit}", self.0 / bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +228,7 @@ mod tests {
         assert!(contains("2001:db8::/32", "2001:db8:1::1"));
         assert!(!contains("2001:db8::/32", "2001:db9::1"));
         assert!(contains("::/0", "2001::1"));
+        assert_eq!("10.1.2.3".parse::<Network>().unwrap().to_string(), "10.1.2.3/32");
         for wrong in ["", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "localhost", "10.0.0.0/8/9"]
         {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
@@ -203,6 +241,9 @@ mod tests {
         {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         }
+        for text in ["1GiB", "1536MiB", "0B", "1000B", "7TiB"] {
+            assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
+        }
         for wrong in ["", "GiB", "1.5GiB", "-1", "1  GiB", "1GiBs", "99999999999TiB", "99999999999999999999"] {
             assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
         }
@@ -214,6 +255,9 @@ mod tests {
         assert_eq!("10.0.0.1".parse(), Ok(FixedAddress { ip, port: None }));
         assert_eq!("10.0.0.1:81".parse(), Ok(FixedAddress { ip, port: Some(81) }));
         assert_eq!("[::1]:81".parse::<FixedAddress>().unwrap().port, Some(81));
+        for text in ["10.0.0.1", "10.0.0.1:81", "::1", "[::1]:81"] {
+            assert_eq!(text.parse::<FixedAddress>().unwrap().to_string(), text);
+        }
         assert!("partner.example".parse::<FixedAddress>().is_err());
     }
 

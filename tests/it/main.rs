@@ -11,3 +11,5 @@ mod http_vectors;
 mod licences;
 mod reactor;
 mod tidy;
+mod config;
+mod sim;

@@ -2,9 +2,10 @@
 
 use toml::Spanned;
 
-use super::super::file::{AnswerFormat, Method, Partner};
+use super::super::file::{AnswerFormat, Method, Partner, UserId};
+use super::super::global::is_global;
 use super::super::reader::Faults;
-use super::{GLOBAL_DATA_SOURCES, Known, check_filled, check_range, check_text, check_vendor, text, written};
+use super::{Known, check_filled, check_range, check_text, check_vendor, text, written};
 use crate::limits::PARTNER_BODY_BYTES_MAX;
 
 const TIMEOUT_MS_MAX: u32 = 60_000;
@@ -12,22 +13,27 @@ const IDLE_MS_MAX: u32 = 3_600_000;
 const CONNECTIONS_MAX: u32 = 65_535;
 
 /// Headers that decide how a request is framed or routed: the server writes them itself.
-const OWN_HEADERS: [&str; 8] =
-    ["accept-encoding", "connection", "content-length", "expect", "host", "te", "transfer-encoding", "upgrade"];
+const OWN_HEADERS: [&str; 9] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
 
 pub(super) fn check(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
     let account = entry.account.get_ref().as_str();
     known.check_account(&entry.account, faults);
     known.check_data_source(&entry.data_source, account, faults);
-    if let Some(id) = &entry.id_source
-        && !GLOBAL_DATA_SOURCES.contains(id.get_ref())
-    {
-        known.check_data_source(id, account, faults);
-    }
     // The name becomes part of the signal key under which rules see the partner's segments.
     check_text(&entry.name, text::is_key, "1 to 64 letters, digits and `_`, `.`, `-`", faults);
     check_vendor(&entry.vendor_id, faults);
     check_request(entry, known, faults);
+    check_ids(entry, known, faults);
     check_answer(entry, faults);
     check_times(entry, known, faults);
     check_pool(entry, faults);
@@ -54,10 +60,39 @@ fn check_request(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
     }
 }
 
+/// The ids of the default body.
+fn check_ids(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
+    let account = entry.account.get_ref().as_str();
+    let sent = entry.id_source.iter().chain(entry.eids.iter().map(|sent| &sent.data_source));
+    for id in sent.filter(|id| !is_global(*id.get_ref())) {
+        known.check_data_source(id, account, faults);
+    }
+    entry.eids.iter().for_each(|sent| check_filled(&sent.source, faults));
+    match (entry.user_id.get_ref(), &entry.id_source) {
+        (UserId::Declared, None) => {
+            faults.add(entry.user_id.span(), "`id_source` is missing", "say whose declared id is sent");
+        }
+        (UserId::Declared, Some(_)) | (_, None) => {}
+        (_, Some(id)) => {
+            faults.add(id.span(), "`id_source` is not looked at", "write `user_id = \"declared\"` to send it");
+        }
+    }
+    let is_default_body = entry.body.is_none() && entry.method == Method::Post;
+    let written = [
+        Some(entry.user_id.span()).filter(|span| !span.is_empty()),
+        entry.eids.first().map(|sent| sent.data_source.span()),
+    ];
+    for span in written.into_iter().flatten().filter(|_| !is_default_body) {
+        let hint = "leave `body` out, or name ids by macros: %did%, %mcid%, %dpid_N%";
+        faults.add(span, "this is for the default body, which the partner is not sent", hint);
+    }
+}
+
 fn check_header(name: &Spanned<String>, value: &Spanned<String>, faults: &mut Faults<'_>) {
     check_text(name, text::is_token, "a header's name: letters, digits and !#$%&'*+-.^_`|~", faults);
     if OWN_HEADERS.contains(&name.get_ref().to_ascii_lowercase().as_str()) {
-        faults.add(name.span(), format!("`{}` is written by the server itself", name.get_ref()), "take it away");
+        let hint = if name.get_ref().eq_ignore_ascii_case("content-type") { "set `content_type`" } else { "take it away" };
+        faults.add(name.span(), format!("`{}` is written by the server itself", name.get_ref()), hint);
     }
     if value.get_ref().bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
         faults.add(value.span(), "a header's value has a control character", "keep it on one line");
@@ -80,7 +115,8 @@ fn check_answer(entry: &Partner, faults: &mut Faults<'_>) {
             faults.add(score.span(), "this is no number to compare with", "write a plain number");
         }
     }
-    for path in [&entry.segments_path, &entry.id_path, &entry.ttl_path, &entry.element].into_iter().flatten() {
+    let paths = [&entry.id_path, &entry.ttl_path, &entry.element, &entry.element_ttl];
+    for path in entry.segments_paths.iter().chain(paths.into_iter().flatten()) {
         check_filled(path, faults);
     }
     check_range(&entry.answer_bytes_max, 1, PARTNER_BODY_BYTES_MAX as u32, faults);
@@ -90,6 +126,9 @@ fn check_answer(entry: &Partner, faults: &mut Faults<'_>) {
 fn check_times(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
     check_range(&entry.connect_ms, 1, TIMEOUT_MS_MAX, faults);
     check_range(&entry.idle_ms, 1, IDLE_MS_MAX, faults);
+    if let Some(expected) = &entry.expected_ms {
+        check_range(expected, 1, TIMEOUT_MS_MAX, faults);
+    }
     let min_ms = *entry.min_ms.get_ref();
     if let Some(timeout) = &entry.timeout_ms {
         check_range(timeout, 1, TIMEOUT_MS_MAX, faults);

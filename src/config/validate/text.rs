@@ -46,9 +46,13 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
+/// `*` stands for every port.
 pub(super) fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or(text.strip_prefix("http://"));
-    host.is_some_and(is_host_and_port)
+    host.is_some_and(|host| match host.strip_suffix(":*") {
+        Some(host) => is_host(host),
+        None => is_host_and_port(host),
+    })
 }
 
 /// Scheme and host are fixed, so that the pool of connections is; what follows may be a template.
@@ -81,7 +85,7 @@ pub(super) fn is_visible(text: &str) -> bool {
 
 /// Signals used for rules only: never logged, stored or sent.
 pub(super) fn is_private(key: &str) -> bool {
-    key.starts_with("p_")
+    key.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("p_"))
 }
 
 /// Each `%sig_KEY%` of a template: where it stands, and the key. A `!` behind the key marks it as required.
@@ -118,7 +122,7 @@ mod tests {
         check(is_host, &["a.example", "10.0.0.1", "[::1]"], &["", "::1", "a:80", "http://a", "[a]", "[10.0.0.1]"]);
         check(
             is_origin,
-            &["https://a.example", "http://localhost:3000", "http://[::1]:80", "http://[::1]"],
+            &["https://a.example", "http://localhost:3000", "http://[::1]:80", "http://[::1]", "http://localhost:*"],
             &[
                 "",
                 "a.example",
@@ -126,6 +130,7 @@ mod tests {
                 "https://a:0",
                 "https://a:x",
                 "https://a:",
+                "https://a:1:*",
                 "ftp://a",
                 "https://A",
                 "null",

@@ -33,9 +33,10 @@ const SLACK_NS: u64 = 5_000_000;
 const SEEDS_DEFAULT: u64 = 2_000;
 
 fn ruleset(secret: &Secret) -> Arc<Ruleset> {
-    Arc::new(config::ruleset(CONFIG, "config.toml", secret, 1).unwrap_or_else(|faults| {
+    let loaded = config::load(CONFIG, "config.toml").unwrap_or_else(|faults| {
         panic!("{}", faults.iter().map(ToString::to_string).collect::<String>());
-    }))
+    });
+    Arc::new(loaded.into_ruleset(secret, 1).0)
 }
 
 fn plan(shards: u16, random: &mut Random) -> Plan {

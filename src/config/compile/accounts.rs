@@ -1,0 +1,99 @@
+//! What of the server's and an account's tables needs no compiler.
+
+use super::super::file;
+use super::Places;
+use super::rules::AccountRules;
+use crate::destination::Destinations;
+use crate::identity::Secret;
+use crate::ids::PartnerIndex;
+use crate::privacy::{Policy, Uses};
+use crate::ruleset::{Account, Origins, ServerPolicy};
+use toml::Spanned;
+
+pub(super) fn server_policy(server: &file::Server, places: &Places<'_>) -> ServerPolicy {
+    ServerPolicy {
+        base_domain: server.base_domain.get_ref().as_str().into(),
+        default_account: server.default_account.as_ref().and_then(|alias| places.account(alias)),
+        node: server.node.get_ref().as_str().into(),
+        region: server.region,
+        trusted_proxies: server.trusted_proxies.as_slice().into(),
+        partitioned: server.partitioned,
+    }
+}
+
+pub(super) fn assemble(
+    server: &file::Server,
+    account: &file::Account,
+    rules: AccountRules,
+    destinations: Destinations,
+    partners: Box<[PartnerIndex]>,
+    secret: &Secret,
+) -> Account {
+    let AccountRules { matcher, traits, program, merged, segments } = rules;
+    let organisation = account.organisation.get_ref();
+    Account {
+        alias: account.alias.get_ref().as_str().into(),
+        organisation: organisation.as_bytes().into(),
+        ecid_key: secret.ecid_key(organisation),
+        origins: origins(&account.allowed_origins),
+        budget_ns: u64::from(*account.budget_ms.get_ref()) * 1_000_000,
+        reserve_ns: u64::from(*account.reserve_ms.get_ref()) * 1_000_000,
+        jsonp_without_referer: account.jsonp_without_referer,
+        cookie_wins: account.browser_ids == file::BrowserIds::CookieWins,
+        token: account.token.as_ref().map(|token| token.0.as_bytes().into()),
+        server_addresses: account.server_addresses.as_slice().into(),
+        redirect_hosts: boxed(&account.redirect_hosts),
+        privacy: privacy(server, account),
+        matcher,
+        traits,
+        program,
+        merged,
+        segments,
+        partners,
+        destinations,
+    }
+}
+
+fn privacy(server: &file::Server, account: &file::Account) -> Policy {
+    let refused = |is_honoured: bool| if is_honoured { Uses::THIRD_PARTIES } else { Uses::NONE };
+    Policy {
+        vendor_id: account.vendor_id.as_ref().map(|id| *id.get_ref()),
+        gpc_refuses: refused(server.honour_gpc),
+        dnt_refuses: refused(server.honour_dnt),
+    }
+}
+
+fn origins(allowed: &[Spanned<String>]) -> Origins {
+    let any = allowed.iter().any(|origin| origin.get_ref() == "*");
+    let list = allowed.iter().map(|origin| as_sent(origin.get_ref()).into());
+    Origins { any, list: if any { Box::default() } else { list.collect() } }
+}
+
+/// Browsers leave out the port that the scheme implies.
+fn as_sent(origin: &str) -> &str {
+    let implied = if origin.starts_with("https://") { ":443" } else { ":80" };
+    origin.strip_suffix(implied).unwrap_or(origin)
+}
+
+pub(super) fn boxed(texts: &[Spanned<String>]) -> Box<[Box<str>]> {
+    texts.iter().map(|text| text.get_ref().as_str().into()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_kept_as_browsers_send_them() {
+        let list = |texts: &[&str]| {
+            let texts: Vec<_> = texts.iter().map(|text| Spanned::new(0..0, (*text).to_owned())).collect();
+            origins(&texts)
+        };
+        let origins = list(&["https://a.example:443", "http://b.example:80", "http://[::80]", "http://c.example:443"]);
+        assert!(origins.allows(b"https://a.example") && origins.allows(b"http://b.example"));
+        assert!(origins.allows(b"http://[::80]") && origins.allows(b"http://c.example:443"));
+        assert!(!origins.allows(b"https://a.example:443") && !origins.any);
+        assert!(list(&["*"]).allows(b"https://x.example"));
+        assert!(!list(&[]).allows(b"https://x.example"));
+    }
+}

@@ -1,0 +1,47 @@
+//! One destination.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+/// What the segments of a visitor lead to. Which of the optional fields are there follows from `kind`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    pub id: Spanned<u32>,
+    pub name: Spanned<String>,
+    pub account: Spanned<String>,
+    pub kind: Spanned<DestinationKind>,
+    pub segments: Vec<Spanned<u32>>,
+    pub vendor_id: Option<Spanned<u16>>,
+    // A cookie's.
+    pub cookie_name: Option<Spanned<String>>,
+    pub cookie_domain: Option<Spanned<String>>,
+    pub cookie_ttl_days: Option<Spanned<u16>>,
+    /// Stands before the value, with `=`.
+    pub cookie_key: Option<Spanned<String>>,
+    pub cookie_separator: Option<Spanned<String>>,
+    /// What stands for a segment, macros replaced; none: its id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cookie_values: BTreeMap<Spanned<String>, Spanned<String>>,
+    // A URL's.
+    pub url: Option<Spanned<String>>,
+    pub secure_url: Option<Spanned<String>>,
+    pub tag: Option<Spanned<DestinationTag>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationKind {
+    Cookie,
+    Url,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationTag {
+    #[default]
+    Img,
+    Iframe,
+}
