@@ -7,9 +7,9 @@
     reason = "the bans of clippy.toml are for what serves, not for what tests it"
 )]
 
+mod config;
 mod http_vectors;
 mod licences;
 mod reactor;
-mod tidy;
-mod config;
 mod sim;
+mod tidy;

@@ -70,7 +70,8 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) -> Run {
     let mut random = Random::new(seed);
     let shard_count = 1 + random.below(3) as u16;
     let plan = plan(shard_count, &mut random);
-    let addresses: Vec<SocketAddr> = (0..ruleset.partners.len()).map(|i| ([10, 0, 0, 1 + i as u8], 80).into()).collect();
+    let addresses: Vec<SocketAddr> =
+        (0..ruleset.partners.len()).map(|i| ([10, 0, 0, 1 + i as u8], 80).into()).collect();
     let mut metrics = Vec::new();
     let shards = (0..shard_count)
         .map(|id| {

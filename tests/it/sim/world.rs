@@ -58,7 +58,8 @@ impl Outbox<'_> {
     pub fn send_cut(&mut self, link: usize, mut delay_ns: u64, gap_ns: u64, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let len = if self.random.one_in(2) { rest.len() } else { 1 + self.random.below(rest.len() as u64) as usize };
+            let len =
+                if self.random.one_in(2) { rest.len() } else { 1 + self.random.below(rest.len() as u64) as usize };
             self.send(link, delay_ns, &rest[..len]);
             rest = &rest[len..];
             delay_ns += self.random.below(gap_ns + 1);
