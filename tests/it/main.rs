@@ -10,6 +10,7 @@
 mod config;
 mod http_vectors;
 mod licences;
+mod program;
 mod reactor;
 mod sim;
 mod tidy;
