@@ -223,13 +223,16 @@ fn an_effective_config_is_a_config_again() {
         let effective = check::effective_config(&file);
         let again = load(&effective, "effective").unwrap_or_else(|errors| panic!("{}", drawn(&errors)));
         let (_, again) = again.into_ruleset(&secret(), 1);
-        let without_notes = |text: &str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+        let without_notes =
+            |text: &str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
         assert_eq!(without_notes(&check::effective_config(&again)), without_notes(&effective));
         for account in &file.accounts {
             assert!(account.token.as_ref().is_none_or(|token| !effective.contains(&token.0)));
         }
     }
-    assert!(!check::effective_config(&file::parse(&read(&folder("complete.toml")), "").unwrap()).contains("000102030405"));
+    assert!(
+        !check::effective_config(&file::parse(&read(&folder("complete.toml")), "").unwrap()).contains("000102030405")
+    );
 }
 
 #[test]
@@ -293,8 +296,7 @@ fn the_example_has_every_key() {
 
 /// Each table with its keys, from the hint about a key that no table has.
 fn schema() -> Vec<(&'static str, Vec<String>)> {
-    let tables =
-        ["server", "account", "data_source", "trait", "segment", "derived_signal", "partner", "destination"];
+    let tables = ["server", "account", "data_source", "trait", "segment", "derived_signal", "partner", "destination"];
     let keys = |table: &&'static str| {
         let header = if *table == "server" { "[server]".to_owned() } else { format!("[[{table}]]") };
         let errors = load(&format!("{header}\nno_such_key_anywhere = 1\n"), "").expect_err("there is no such key");

@@ -4,12 +4,14 @@
     clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    unreachable_pub,
     reason = "the bans of clippy.toml are for what serves, not for what tests it"
 )]
 
+mod config;
 mod http_vectors;
 mod licences;
 mod reactor;
-mod tidy;
-mod config;
+mod server;
 mod sim;
+mod tidy;

@@ -26,8 +26,8 @@ use crate::partner::settings::Partner;
 use crate::profile::catalog::TraitCatalog;
 use crate::ruleset::Ruleset;
 pub(super) use destinations::{COOKIE_SEPARATOR_DEFAULT, COOKIE_TTL_DAYS_DEFAULT};
-pub(super) use rules::{Grouped, expressions};
 use rules::{AccountRules, catalog};
+pub(super) use rules::{Grouped, expressions};
 
 /// A file that can be run.
 #[derive(Debug)]
@@ -158,9 +158,8 @@ impl<'f> Places<'f> {
             .enumerate()
             .map(|(index, account)| (account.alias.get_ref().as_str(), AccountIndex(index as u16)))
             .collect();
-        let owner = |entry: &file::DataSource| {
-            Some((*entry.id.get_ref(), *accounts.get(entry.account.get_ref().as_str())?))
-        };
+        let owner =
+            |entry: &file::DataSource| Some((*entry.id.get_ref(), *accounts.get(entry.account.get_ref().as_str())?));
         let owners = file.data_sources.iter().filter_map(owner).collect();
         Places { accounts, owners }
     }

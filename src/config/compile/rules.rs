@@ -140,10 +140,7 @@ fn compile_program(
         group.segments.iter().copied().filter(|entry| entry.merge_rule == merge_rule).collect();
     let rules: Vec<SegmentRule> = entries
         .iter()
-        .map(|entry| SegmentRule {
-            id: SegmentId(*entry.id.get_ref()),
-            expression: entry.expression.get_ref().clone(),
-        })
+        .map(|entry| SegmentRule { id: SegmentId(*entry.id.get_ref()), expression: entry.expression.get_ref().clone() })
         .collect();
     let found = match Program::compile(&rules, &|id| traits.binary_search(&id).is_ok()) {
         Ok(program) => return Some(program),

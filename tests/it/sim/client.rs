@@ -81,7 +81,11 @@ impl Client {
                 // Gone in the middle of a request, or right behind it.
                 let cut = to.random.below(request.len() as u64 + 1) as usize;
                 to.send(link, delay_ns, &request[..cut]);
-                if to.random.one_in(2) { to.reset(link, delay_ns) } else { to.finish(link, delay_ns) }
+                if to.random.one_in(2) {
+                    to.reset(link, delay_ns)
+                } else {
+                    to.finish(link, delay_ns)
+                }
                 self.broke_off = true;
                 return;
             }
@@ -142,7 +146,8 @@ impl Peer for Client {
                         if self.to_send > 0 {
                             self.send(link, to);
                         } else if to.random.one_in(2) {
-                            to.finish(link, to.random.below(MS));
+                            let delay_ns = to.random.below(MS);
+                            to.finish(link, delay_ns);
                         }
                     }
                 }

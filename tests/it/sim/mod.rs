@@ -30,7 +30,7 @@ const CONFIG: &str = include_str!("config.toml");
 const BUDGET_NS: u64 = 50_000_000;
 /// What an answer may take beyond the budget: the network's delays, and a turn.
 const SLACK_NS: u64 = 5_000_000;
-const SEEDS_DEFAULT: u64 = 2_000;
+const SEEDS_DEFAULT: u64 = 10_000;
 
 fn ruleset(secret: &Secret) -> Arc<Ruleset> {
     let loaded = config::load(CONFIG, "config.toml").unwrap_or_else(|faults| {
@@ -70,7 +70,8 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) -> Run {
     let mut random = Random::new(seed);
     let shard_count = 1 + random.below(3) as u16;
     let plan = plan(shard_count, &mut random);
-    let addresses: Vec<SocketAddr> = (0..ruleset.partners.len()).map(|i| ([10, 0, 0, 1 + i as u8], 80).into()).collect();
+    let addresses: Vec<SocketAddr> =
+        (0..ruleset.partners.len()).map(|i| ([10, 0, 0, 1 + i as u8], 80).into()).collect();
     let mut metrics = Vec::new();
     let shards = (0..shard_count)
         .map(|id| {
