@@ -121,6 +121,15 @@ impl Shards {
         retired
     }
 
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// How many shards have ended. Until they are told to drain, none does unless its runtime fails.
+    pub fn ended(&self) -> usize {
+        self.threads.iter().filter(|thread| thread.is_finished()).count()
+    }
+
     /// Readable when shards sent something back while nobody looked.
     pub fn event(&self) -> &EventFd {
         self.mailbox.event()
