@@ -4,6 +4,7 @@
     clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    unreachable_pub,
     reason = "the bans of clippy.toml are for what serves, not for what tests it"
 )]
 
@@ -12,5 +13,6 @@ mod http_vectors;
 mod licences;
 mod program;
 mod reactor;
+mod server;
 mod sim;
 mod tidy;

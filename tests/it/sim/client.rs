@@ -146,7 +146,8 @@ impl Peer for Client {
                         if self.to_send > 0 {
                             self.send(link, to);
                         } else if to.random.one_in(2) {
-                            to.finish(link, to.random.below(MS));
+                            let delay_ns = to.random.below(MS);
+                            to.finish(link, delay_ns);
                         }
                     }
                 }

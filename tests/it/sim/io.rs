@@ -61,10 +61,6 @@ impl<M> SimIo<M> {
         let slot = &mut self.slots[conn.slot as usize];
         (slot.open && slot.generation == conn.generation).then_some(slot)
     }
-
-    pub fn open_count(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.open).count()
-    }
 }
 
 impl<M> Io for SimIo<M> {

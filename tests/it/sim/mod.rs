@@ -30,7 +30,7 @@ const CONFIG: &str = include_str!("config.toml");
 const BUDGET_NS: u64 = 50_000_000;
 /// What an answer may take beyond the budget: the network's delays, and a turn.
 const SLACK_NS: u64 = 5_000_000;
-const SEEDS_DEFAULT: u64 = 2_000;
+const SEEDS_DEFAULT: u64 = 10_000;
 
 fn ruleset(secret: &Secret) -> Arc<Ruleset> {
     let loaded = config::load(CONFIG, "config.toml").unwrap_or_else(|faults| {

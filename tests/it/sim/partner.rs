@@ -27,12 +27,13 @@ impl Partner {
 
 fn body(random: &mut Random) -> &'static str {
     // Both formats in one: each partner reads its own field.
-    random.pick(&[
+    let bodies: [&'static str; 4] = [
         r#"{"segment":[{"segment_id":"known","ttl":1}],"segments":["known"]}"#,
         r#"{"segment":[],"segments":[]}"#,
         r#"{"segment":[{"segment_id":"other"},{"segment_id":"known"}],"segments":["known","other",7]}"#,
         "{}",
-    ])
+    ];
+    bodies[random.below(4) as usize]
 }
 
 fn answer(status: &str, body: &str, extra: &str) -> Vec<u8> {
@@ -101,11 +102,15 @@ impl Peer for Partner {
                 to.finish(link, delay_ns + 2 * MS);
             }
             // Late: after every deadline, before or after the late limit.
-            _ => to.send_cut(link, 60 * MS + to.random.below(900 * MS), MS, &answer("200 OK", body, "")),
+            _ => {
+                let late_ns = 60 * MS + to.random.below(900 * MS);
+                to.send_cut(link, late_ns, MS, &answer("200 OK", body, ""));
+            }
         }
         if to.random.one_in(10) {
             // Idle connections die as well.
-            to.finish(link, delay_ns + to.random.below(200 * MS));
+            let more_ns = to.random.below(200 * MS);
+            to.finish(link, delay_ns + more_ns);
         }
     }
 

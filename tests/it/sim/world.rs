@@ -45,7 +45,6 @@ enum Order {
     Finish { link: usize },
     Reset { link: usize },
     Open,
-    Wake { token: usize },
 }
 
 impl Outbox<'_> {
@@ -77,10 +76,6 @@ impl Outbox<'_> {
     /// Opens a connection to some shard; `connected` tells its link.
     pub fn open(&mut self, delay_ns: u64) {
         self.orders.push((delay_ns, Order::Open));
-    }
-
-    pub fn wake(&mut self, delay_ns: u64, token: usize) {
-        self.orders.push((delay_ns, Order::Wake { token }));
     }
 }
 
@@ -418,7 +413,6 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
             let at_ns = self.now_ns + delay_ns;
             match order {
                 Order::Open => self.schedule(at_ns, Action::Open { peer }),
-                Order::Wake { token } => self.schedule(at_ns, Action::Wake { peer, token }),
                 Order::Bytes { link, bytes } => self.to_server(link, at_ns, Arrival::Bytes(bytes)),
                 Order::Finish { link } => self.to_server(link, at_ns, Arrival::End { reset: false }),
                 Order::Reset { link } => self.to_server(link, at_ns, Arrival::End { reset: true }),

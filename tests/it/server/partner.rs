@@ -1,0 +1,115 @@
+//! A partner on a real socket that behaves as it is told.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// What to do with a request.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Send these bytes after a while.
+    Answer(Duration, Vec<u8>),
+    /// Send these bytes one by one, so long apart.
+    Drip(Duration, Vec<u8>),
+    /// Send these bytes and break the connection.
+    Reset(Vec<u8>),
+    /// Send these bytes and close.
+    Close(Vec<u8>),
+    /// Never answer.
+    Hang,
+}
+
+pub struct Partner {
+    pub address: SocketAddr,
+    act: Arc<Mutex<Act>>,
+    requests: Arc<AtomicU64>,
+}
+
+/// A whole answer with a JSON body.
+pub fn json(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
+}
+
+impl Partner {
+    pub fn start(act: Act) -> Partner {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let act = Arc::new(Mutex::new(act));
+        let requests = Arc::new(AtomicU64::new(0));
+        let (acts, counted) = (Arc::clone(&act), Arc::clone(&requests));
+        // Ends with the test process: a blocked accept has nothing to clean up.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (acts, counted) = (Arc::clone(&acts), Arc::clone(&counted));
+                thread::spawn(move || serve(stream, &acts, &counted));
+            }
+        });
+        Partner { address, act, requests }
+    }
+
+    pub fn set(&self, act: Act) {
+        *self.act.lock().expect("no holder panics") = act;
+    }
+
+    /// Requests received so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(SeqCst)
+    }
+}
+
+fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64) {
+    let _ = stream.set_nodelay(true);
+    let mut pending = Vec::new();
+    while read_request(&mut stream, &mut pending) {
+        counted.fetch_add(1, SeqCst);
+        let act = acts.lock().expect("no holder panics").clone();
+        let written = match act {
+            Act::Answer(delay, bytes) => {
+                thread::sleep(delay);
+                stream.write_all(&bytes)
+            }
+            Act::Drip(gap, bytes) => bytes.iter().try_for_each(|byte| {
+                thread::sleep(gap);
+                stream.write_all(&[*byte])
+            }),
+            Act::Reset(bytes) => {
+                let _ = stream.write_all(&bytes);
+                let socket = socket2::SockRef::from(&stream);
+                let _ = socket.set_linger(Some(Duration::ZERO));
+                return;
+            }
+            Act::Close(bytes) => {
+                let _ = stream.write_all(&bytes);
+                return;
+            }
+            Act::Hang => Ok(()),
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes one request off the stream; `false` when there are no more.
+fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> bool {
+    loop {
+        if let Some(head) = pending.windows(4).position(|window| window == b"\r\n\r\n") {
+            let text = String::from_utf8_lossy(&pending[..head]).to_ascii_lowercase();
+            let length = text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+            let total = head + 4 + length.unwrap_or(0usize);
+            if pending.len() >= total {
+                pending.drain(..total);
+                return true;
+            }
+        }
+        let mut room = [0; 4096];
+        match stream.read(&mut room) {
+            Ok(0) | Err(_) => return false,
+            Ok(len) => pending.extend_from_slice(&room[..len]),
+        }
+    }
+}

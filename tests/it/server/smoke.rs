@@ -1,0 +1,37 @@
+//! The main job, once: a visitor's call, a partner asked meanwhile, its segment in the same answer.
+
+use std::time::{Duration, Instant};
+
+use super::partner::{Act, Partner, json};
+use super::{Options, Server};
+
+pub const CONFIG: &str = include_str!("smoke.toml");
+
+#[test]
+fn a_partner_that_is_asked_during_the_call_gives_its_segment_to_the_answer() {
+    let partner = Partner::start(Act::Answer(
+        Duration::from_millis(3),
+        json(r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#),
+    ));
+    let server = Server::start(CONFIG, Options { partners: vec![partner.address], ..Options::default() });
+    let mut client = server.connect();
+    let start = Instant::now();
+    let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2&c_product=camera", "");
+    let took = start.elapsed();
+    assert_eq!(reply.status, 200, "{}", reply.head);
+    let answer = reply.json();
+    assert_eq!(answer["uuid"].as_str().map(str::len), Some(38), "{answer}");
+    assert!(answer["dcs_region"].is_u64(), "{answer}");
+    assert_eq!(reply.ids("traits"), [1, 2], "{answer}");
+    assert_eq!(reply.ids("segments"), [100, 101], "{answer}");
+    assert!(took < Duration::from_millis(55), "{took:?}");
+
+    // The cookie names the visitor again, and what the partner said is remembered.
+    let cookie = reply.header("Set-Cookie").expect("a new visitor gets a cookie").split(';').next().unwrap().to_owned();
+    let again = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2", &format!("Cookie: {cookie}\r\n"));
+    assert_eq!(again.json()["uuid"], answer["uuid"]);
+    assert_eq!(again.ids("segments"), [100, 101]);
+    assert_eq!(partner.requests(), 1);
+    drop(client);
+    server.assert_quiet();
+}
