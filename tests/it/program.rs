@@ -128,10 +128,10 @@ fn a_config_is_checked() {
     for part in ["memory plan", "highest lookup rates", "POST /lookup HTTP/1.1\nHost: partner.example\n"] {
         assert!(told.contains(part), "{told}");
     }
-    let wrong = run(&["check", "--config", &format!("{cases}fault_references.toml")]);
+    let wrong = run(&["check", "--config", &format!("{cases}bad/references.toml")]);
     let told = String::from_utf8(wrong.stderr).unwrap();
     assert_eq!((wrong.status.code(), wrong.stdout.len()), (Some(1), 0));
-    assert!(told.contains("--> ") && told.contains("fault_references.toml:"), "{told}");
+    assert!(told.contains("--> ") && told.contains("bad/references.toml:"), "{told}");
     assert_eq!(run(&["check"]).status.code(), Some(0), "the embedded default is right");
     assert_eq!(run(&["check", "--config", "no such file"]).status.code(), Some(1));
 }
