@@ -39,9 +39,8 @@ pub(super) fn addresses(entry: &file::Partner, partner: &Partner) -> Box<[Socket
     let port = partner.url.port;
     match (&entry.addresses, partner.url.host.parse::<IpAddr>()) {
         (Some(fixed), _) => {
-            let with_port = |fixed: &super::super::values::FixedAddress| {
-                SocketAddr::new(fixed.ip, fixed.port.unwrap_or(port))
-            };
+            let with_port =
+                |fixed: &super::super::values::FixedAddress| SocketAddr::new(fixed.ip, fixed.port.unwrap_or(port));
             fixed.get_ref().iter().map(with_port).collect()
         }
         (None, Ok(ip)) => [SocketAddr::new(ip, port)].into(),

@@ -79,7 +79,7 @@ fn check_ids(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
     }
     let is_default_body = entry.body.is_none() && entry.method == Method::Post;
     let written = [
-        Some(entry.user_id.span()).filter(|span| !span.is_empty()),
+        Some(entry.user_id.span()).filter(|_| *entry.user_id.get_ref() != UserId::Uuid),
         entry.eids.first().map(|sent| sent.data_source.span()),
     ];
     for span in written.into_iter().flatten().filter(|_| !is_default_body) {
@@ -91,7 +91,8 @@ fn check_ids(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
 fn check_header(name: &Spanned<String>, value: &Spanned<String>, faults: &mut Faults<'_>) {
     check_text(name, text::is_token, "a header's name: letters, digits and !#$%&'*+-.^_`|~", faults);
     if OWN_HEADERS.contains(&name.get_ref().to_ascii_lowercase().as_str()) {
-        let hint = if name.get_ref().eq_ignore_ascii_case("content-type") { "set `content_type`" } else { "take it away" };
+        let hint =
+            if name.get_ref().eq_ignore_ascii_case("content-type") { "set `content_type`" } else { "take it away" };
         faults.add(name.span(), format!("`{}` is written by the server itself", name.get_ref()), hint);
     }
     if value.get_ref().bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
