@@ -73,6 +73,18 @@ fn what_the_two_ways_to_compile_refuse_is_the_same() {
     assert_eq!(drawn(&errors), drawn(&load(&text, "rules.toml").expect_err("its rules are bad")));
 }
 
+/// Its words are the regex engine's and no business of a golden; its place is ours.
+#[test]
+fn a_bad_regular_expression_is_pointed_at_within_its_pattern() {
+    let text = read(&folder("good/rules.toml")).replace("zip == \"01234\"", "zip matchesregex \"0(1\"");
+    let errors = load(&text, "regex.toml").expect_err("a group is open");
+    let [error] = &errors[..] else { panic!("{}", drawn(&errors)) };
+    let line = text.lines().nth(error.line - 1).expect("the line that is named is there");
+    let pattern = line.find("0(1").expect("it is the line of the pattern");
+    assert!((pattern + 1..=pattern + 4).contains(&error.column), "{error}");
+    assert!(error.message.starts_with("bad regular expression"), "{error}");
+}
+
 /// What may go out is judged by where a signal's value comes from, not by its name alone.
 #[test]
 fn a_signal_is_as_private_as_its_source() {
