@@ -2,8 +2,8 @@
 //! default only this machine reaches it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, RwLock};
 
 use axum::Router;
 use axum::extract::State;
@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::metrics;
 use crate::metrics::ShardMetrics;
@@ -20,20 +21,23 @@ use crate::metrics::ShardMetrics;
 pub struct Admin {
     shards: Vec<Arc<ShardMetrics>>,
     /// Names of the partners in use, in the order of the ruleset; a reload changes them.
-    partners: RwLock<Vec<String>>,
+    partners: watch::Sender<Vec<String>>,
     serving: AtomicBool,
     draining: AtomicBool,
 }
 
 impl Admin {
     pub fn new(shards: Vec<Arc<ShardMetrics>>) -> Admin {
-        Admin { shards, partners: RwLock::default(), serving: AtomicBool::new(false), draining: AtomicBool::new(false) }
+        Admin {
+            shards,
+            partners: watch::Sender::default(),
+            serving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        }
     }
 
-    /// # Panics
-    /// When a thread panicked while it held the names, which none can.
     pub fn set_partners(&self, names: Vec<String>) {
-        *self.partners.write().expect("no holder panics") = names;
+        self.partners.send_replace(names);
     }
 
     /// All shards accept clients from now on.
@@ -51,7 +55,7 @@ impl Admin {
     }
 
     fn exposition(&self) -> String {
-        metrics::exposition(&self.shards, &self.partners.read().expect("no holder panics"))
+        metrics::exposition(&self.shards, &self.partners.borrow())
     }
 }
 

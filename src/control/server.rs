@@ -165,7 +165,8 @@ impl Server {
                         // Whatever the others still could do: half a server is none. A supervisor starts it anew.
                         self.admin.drain();
                         self.shards.drain(0);
-                        return Err(self.shards.join().err().map_or("a shard ended".to_owned(), |error| error.to_string()));
+                        let fault = self.shards.join().err().map(|error| error.to_string());
+                        return Err(fault.unwrap_or_else(|| "a shard ended by itself".to_owned()));
                     }
                 }
             }

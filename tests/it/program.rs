@@ -121,14 +121,14 @@ fn run(arguments: &[&str]) -> Output {
 
 #[test]
 fn a_config_is_checked() {
-    let cases = [env!("CARGO_MANIFEST_DIR"), "/tests/cases/config/"].concat();
-    let right = run(&["check", "--config", &format!("{cases}least.toml")]);
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let right = run(&["check", "--config", &format!("{folder}/docs/pinion.example.toml")]);
     let told = String::from_utf8(right.stdout).unwrap();
     assert_eq!(right.status.code(), Some(0));
-    for part in ["memory plan", "highest lookup rates", "POST /lookup HTTP/1.1\nHost: partner.example\n"] {
+    for part in ["memory plan", "highest lookup rates", " HTTP/1.1\nHost: "] {
         assert!(told.contains(part), "{told}");
     }
-    let wrong = run(&["check", "--config", &format!("{cases}bad/references.toml")]);
+    let wrong = run(&["check", "--config", &format!("{folder}/tests/cases/config/bad/references.toml")]);
     let told = String::from_utf8(wrong.stderr).unwrap();
     assert_eq!((wrong.status.code(), wrong.stdout.len()), (Some(1), 0));
     assert!(told.contains("--> ") && told.contains("bad/references.toml:"), "{told}");
