@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-WIDTH, HEIGHT = 1320, 1110
+WIDTH, HEIGHT = 1320, 1230
 FOLDER = Path(__file__).resolve().parent
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
 

@@ -1,3 +1,5 @@
+//! The demo without the server: its config, its partners, its page.
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -14,9 +16,8 @@ async fn started() -> Demo {
 /// One request on a connection of which nothing else is expected.
 async fn ask(stream: &mut TcpStream, method: &str, path: &str, body: &str) -> String {
     let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: demo\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
+    let head = "Host: demo\r\nContent-Type: application/json\r\n";
+    let request = format!("{method} {path} HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     let mut bytes = [0; 65_536];
