@@ -46,13 +46,13 @@ enum Command {
     /// One partner answers at once, the other too late. The page shows signals, the partners' answers, traits and
     /// segments of every click. Nothing is kept.
     Demo {
-        /// Where calls of /event are served.
+        /// Where calls of /event are served; port 0: any that is free.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
-        /// Where the page is.
+        /// Where the page is; port 0: any that is free.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
         page: SocketAddr,
-        /// Where /healthz, /readyz and /metrics are; port 0: any that is free.
+        /// Where /healthz, /readyz and /metrics are.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
         admin: SocketAddr,
     },

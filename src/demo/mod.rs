@@ -49,6 +49,7 @@ pub async fn start(addresses: Addresses) -> io::Result<Demo> {
     let free: SocketAddr = (std::net::Ipv4Addr::LOCALHOST, 0).into();
     let swift = admin::serve(free, partners::router(&partners::SWIFT, Arc::clone(&log))).await?;
     let tortoise = admin::serve(free, partners::router(&partners::TORTOISE, Arc::clone(&log))).await?;
+    let addresses = Addresses { data: with_port(addresses.data)?, ..addresses };
     // The page's own port is part of the config, and the config's names are part of the page: bind first.
     let listener = tokio::net::TcpListener::bind(addresses.page).await?;
     let page = listener.local_addr()?;
@@ -60,6 +61,11 @@ pub async fn start(addresses: Addresses) -> io::Result<Demo> {
     let router = page::router(&file, addresses.data.port(), log);
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(Demo { config, page })
+}
+
+/// The page must know the port before the shards have it: a free one is found by taking it for a moment.
+fn with_port(address: SocketAddr) -> io::Result<SocketAddr> {
+    if address.port() == 0 { std::net::TcpListener::bind(address)?.local_addr() } else { Ok(address) }
 }
 
 fn filled(addresses: &Addresses, swift: SocketAddr, tortoise: SocketAddr, secret: &Secret) -> String {

@@ -11,6 +11,7 @@
 mod config;
 mod http_vectors;
 mod licences;
+mod program;
 mod reactor;
 mod server;
 mod sim;
