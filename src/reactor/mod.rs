@@ -8,7 +8,10 @@
 //! `Ended`, then, after the handler called `close`, exactly one `Closed`. Its slot is reused only after `Closed`.
 
 pub mod buffer;
+pub mod clocks;
+pub mod eventfd;
 pub mod mailbox;
+pub mod uring;
 
 use std::net::SocketAddr;
 

@@ -1,0 +1,185 @@
+//! Listening, and the accepts that are always under way.
+//!
+//! A multishot accept can't tell the peer's address, and asking for it costs a system call per connection. So a
+//! handful of one-shot accepts are kept under way, each with its own place for an address and with the slot that the
+//! connection will get. As each holds a free slot, an accepted connection always has one, and when the table is full
+//! nothing is accepted: clients wait in the backlog.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+
+use super::token::GENERATION_MASK;
+
+/// Accepts under way for each listener: about as many connections as come in during one turn.
+const SEATS_PER_LISTENER: usize = 16;
+/// The kernel caps it at net.core.somaxconn.
+const BACKLOG: i32 = 4_096;
+/// How long accepting rests after the process or the machine ran out of files or memory.
+const REST_NS: u64 = 50_000_000;
+
+pub(super) struct Acceptor {
+    listeners: Vec<Socket>,
+    pub(super) seats: Box<[Seat]>,
+    /// Seats that are free.
+    free: Vec<u32>,
+    pub(super) accepting: bool,
+    /// Until when accepting rests.
+    pub(super) rests_until_ns: u64,
+}
+
+/// One accept.
+pub(super) struct Seat {
+    storage: SockAddrStorage,
+    len: libc::socklen_t,
+    listener: u32,
+    generation: u32,
+    /// The slot kept for the connection, while an accept is under way.
+    slot: Option<u32>,
+}
+
+/// What an accept needs to be submitted.
+pub(super) struct Armed {
+    pub(super) seat: u32,
+    pub(super) generation: u32,
+    pub(super) listener_fd: RawFd,
+    pub(super) address: *mut libc::sockaddr,
+    pub(super) address_len: *mut libc::socklen_t,
+}
+
+impl Acceptor {
+    pub(super) fn new(addresses: &[SocketAddr]) -> io::Result<Acceptor> {
+        let mut listeners = Vec::with_capacity(addresses.len());
+        for &address in addresses {
+            listeners.push(
+                listen(address)
+                    .map_err(|error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}")))?,
+            );
+        }
+        // Seats of all listeners take turns, so that none gets all of the last free slots.
+        let seats: Box<[Seat]> = (0..SEATS_PER_LISTENER * listeners.len())
+            .map(|seat| Seat {
+                storage: SockAddrStorage::zeroed(),
+                len: 0,
+                listener: (seat % listeners.len()) as u32,
+                generation: 0,
+                slot: None,
+            })
+            .collect();
+        let free = (0..seats.len() as u32).rev().collect();
+        Ok(Acceptor { listeners, seats, free, accepting: true, rests_until_ns: 0 })
+    }
+
+    /// Where each listener is bound, in the order of the configuration.
+    pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let address_of = |listener: &Socket| {
+            listener.local_addr()?.as_socket().ok_or_else(|| io::Error::other("a listener without an IP address"))
+        };
+        self.listeners.iter().map(address_of).collect()
+    }
+
+    pub(super) fn has_free_seat(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Takes a free seat for the connection that will be in `slot`.
+    pub(super) fn arm(&mut self, slot: u32) -> Option<Armed> {
+        let index = self.free.pop()?;
+        let seat = &mut self.seats[index as usize];
+        seat.slot = Some(slot);
+        seat.generation = (seat.generation + 1) & GENERATION_MASK;
+        seat.len = seat.storage.size_of();
+        Some(Armed {
+            seat: index,
+            generation: seat.generation,
+            listener_fd: self.listeners[seat.listener as usize].as_raw_fd(),
+            address: (&raw mut seat.storage).cast(),
+            address_len: &raw mut seat.len,
+        })
+    }
+
+    /// Ends an accept: gives its slot and, when it was successful, the peer's address.
+    pub(super) fn disarm(&mut self, index: u32, generation: u32, accepted: bool) -> Option<(u32, SocketAddr)> {
+        let seat = self.seats.get_mut(index as usize)?;
+        if seat.generation != generation {
+            return None;
+        }
+        let slot = seat.slot.take()?;
+        self.free.push(index);
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let peer = if accepted { seat.peer().unwrap_or(unknown) } else { unknown };
+        Some((slot, peer))
+    }
+
+    /// The accepts that are under way.
+    pub(super) fn armed(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.seats
+            .iter()
+            .enumerate()
+            .filter(|(_, seat)| seat.slot.is_some())
+            .map(|(i, seat)| (i as u32, seat.generation))
+    }
+
+    pub(super) fn rest(&mut self, now_ns: u64) {
+        self.rests_until_ns = now_ns + REST_NS;
+    }
+}
+
+impl Seat {
+    fn peer(&mut self) -> Option<SocketAddr> {
+        let storage = std::mem::replace(&mut self.storage, SockAddrStorage::zeroed());
+        // SAFETY: the kernel has written an address of its length there (never longer than the storage it was told).
+        unsafe { SockAddr::new(storage, self.len) }.as_socket()
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    // Each shard listens for itself and the kernel spreads the clients.
+    socket.set_reuse_port(true)?;
+    // Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_share_a_port_and_seats_take_turns() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = Acceptor::new(&[any]).unwrap();
+        let bound = first.addresses().unwrap()[0];
+        let second = Acceptor::new(&[bound, any]).unwrap();
+        assert_eq!(second.addresses().unwrap()[0], bound);
+        assert!(second.seats[0].listener != second.seats[1].listener);
+    }
+
+    #[test]
+    fn a_seat_keeps_its_slot_until_it_is_told() {
+        let mut acceptor = Acceptor::new(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
+        let armed = acceptor.arm(7).unwrap();
+        assert_eq!(acceptor.armed().collect::<Vec<_>>(), [(armed.seat, armed.generation)]);
+        assert!(acceptor.disarm(armed.seat, armed.generation + 1, false).is_none(), "of another generation");
+        assert_eq!(acceptor.disarm(armed.seat, armed.generation, false).unwrap().0, 7);
+        assert!(acceptor.disarm(armed.seat, armed.generation, false).is_none(), "only once");
+        assert_eq!(acceptor.armed().count(), 0);
+    }
+
+    #[test]
+    fn an_address_in_use_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = Acceptor::new(&[address]).err().unwrap().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+    }
+}
