@@ -2,3 +2,4 @@
 
 mod http_vectors;
 mod reactor;
+mod reactor_glommio;
