@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use pinion::config::file;
 use pinion::control::{check, server};
 use pinion::demo;
 
@@ -30,6 +31,9 @@ enum Command {
         /// The config file; without one an embedded default serves on 127.0.0.1:8080.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// What moves the bytes; without it the config decides, or else what the kernel has.
+        #[arg(long)]
+        runtime: Option<Runtime>,
     },
     /// Check a config without serving.
     ///
@@ -55,15 +59,36 @@ enum Command {
         /// Where /healthz, /readyz and /metrics are.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
         admin: SocketAddr,
+        /// What moves the bytes; without it, what the kernel has decides.
+        #[arg(long)]
+        runtime: Option<Runtime>,
     },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Runtime {
+    /// The main one: Linux 6.1 or newer.
+    Uring,
+    /// The second one: Linux 5.10 or newer.
+    Glommio,
+}
+
+impl From<Runtime> for file::Runtime {
+    fn from(runtime: Runtime) -> file::Runtime {
+        match runtime {
+            Runtime::Uring => file::Runtime::Uring,
+            Runtime::Glommio => file::Runtime::Glommio,
+        }
+    }
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve { config } => server::run(&server::Options::Serve { config }),
+        Command::Serve { config, runtime } => server::run(&server::Options::Serve { config }, runtime.map(Into::into)),
         Command::Check { config } => check::run(config.as_deref()),
-        Command::Demo { listen, page, admin } => {
-            server::run(&server::Options::Demo(demo::Addresses { data: listen, admin, page }))
+        Command::Demo { listen, page, admin, runtime } => {
+            let addresses = demo::Addresses { data: listen, admin, page };
+            server::run(&server::Options::Demo(addresses), runtime.map(Into::into))
         }
     }
 }

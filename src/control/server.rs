@@ -42,12 +42,13 @@ pub struct ConfigText {
 }
 
 /// Serves until SIGTERM or SIGINT. SIGHUP reads the config file again.
-pub fn run(options: &Options) -> ExitCode {
+/// `runtime` outranks the config.
+pub fn run(options: &Options, runtime: Option<Runtime>) -> ExitCode {
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())
-        .and_then(|runtime| runtime.block_on(serve(options)));
+        .and_then(|tokio| tokio.block_on(serve(options, runtime)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
@@ -82,7 +83,7 @@ impl ConfigText {
     }
 }
 
-async fn serve(options: &Options) -> Result<(), String> {
+async fn serve(options: &Options, runtime: Option<Runtime>) -> Result<(), String> {
     // Before anything else, so that no signal ends the process in the middle of its start.
     let signals = Signals::new().map_err(|error| format!("signals can't be taken: {error}"))?;
     let (text, page) = match options {
@@ -93,11 +94,9 @@ async fn serve(options: &Options) -> Result<(), String> {
         }
     };
     let loaded = text.load()?;
-    if loaded.file.server.runtime == Runtime::Glommio {
-        return Err("runtime `glommio` is not part of this build: write `runtime = \"uring\"`".to_owned());
-    }
     let secret = secret::of(&loaded.file.server).map_err(|error| error.to_string())?;
-    let (ruleset, file) = loaded.into_ruleset(&secret, 1);
+    let (ruleset, mut file) = loaded.into_ruleset(&secret, 1);
+    file.server.runtime = runtime.unwrap_or(file.server.runtime);
     let rules = Rules::new(ruleset).await;
     let layout = Layout::of(&file.server);
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
@@ -106,6 +105,9 @@ async fn serve(options: &Options) -> Result<(), String> {
     admin.set_partners(rules.partner_names());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
     let bound = bound.map_err(|error| format!("admin address {}: {error}", file.server.admin))?;
+    if shards.runtime == Runtime::Glommio {
+        say::news("runtime glommio");
+    }
     for address in &shards.addresses {
         say::news(format_args!("serving http://{address}/event"));
     }
@@ -124,6 +126,7 @@ fn start(file: &File, rules: &Rules, layout: &Layout, secret: &Secret) -> Result
     let plan = sizes::plan(file, layout.shards());
     say::news(memory_plan(&sizes::numbers(&plan)).trim_end());
     let launch = Launch {
+        runtime: file.server.runtime,
         ruleset: Arc::clone(&rules.ruleset),
         plan,
         listeners: file.server.listen.get_ref().clone(),

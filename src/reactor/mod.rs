@@ -10,6 +10,7 @@
 pub mod buffer;
 pub mod clocks;
 pub mod eventfd;
+pub mod glommio;
 pub mod mailbox;
 pub mod uring;
 

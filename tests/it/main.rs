@@ -13,6 +13,7 @@ mod http_vectors;
 mod licences;
 mod program;
 mod reactor;
+mod reactor_glommio;
 mod server;
 mod sim;
 mod tidy;

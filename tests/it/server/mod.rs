@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pinion::config;
+use pinion::config::file::Runtime;
 use pinion::control::shards::{Launch, Shards};
 use pinion::http::response::{Answer, ResponseParser};
 use pinion::identity::Secret;
@@ -32,11 +33,12 @@ pub struct Options {
     pub partners: Vec<SocketAddr>,
     pub connections_max: usize,
     pub on_ready: Option<fn(ShardId)>,
+    pub runtime: Runtime,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { shards: 1, partners: Vec::new(), connections_max: 1_024, on_ready: None }
+        Options { shards: 1, partners: Vec::new(), connections_max: 1_024, on_ready: None, runtime: Runtime::Uring }
     }
 }
 
@@ -58,6 +60,7 @@ impl Server {
         let connections = ruleset.partners.iter().map(|partner| partner.pool.connections_max).sum();
         let plan = Plan::new(options.shards, options.connections_max, 64 << 20, connections);
         let launch = Launch {
+            runtime: options.runtime,
             ruleset: Arc::clone(&ruleset),
             plan,
             listeners: vec![([127, 0, 0, 1], 0).into()],
