@@ -89,7 +89,7 @@ impl Shard {
         self.deliver(io, job, answer.unwrap_or_else(|answer| answer));
     }
 
-    /// Decodes a job's request again. Its account may be gone since then, by a new ruleset: then the answer is an error.
+    /// Decodes a job's request again. A new ruleset may have taken its account away: then the answer is an error.
     pub(super) fn with_job<I: Io<Message = Message>, R>(
         &mut self,
         io: &mut I,

@@ -9,7 +9,8 @@ const LINE_CHARACTERS_MAX: usize = 120;
 const FILE_LINES_MAX: usize = 600;
 
 /// Files that are longer than [`FILE_LINES_MAX`], each with its reason.
-const LONG_FILES: &[(&str, &str)] = &[];
+const LONG_FILES: &[(&str, &str)] =
+    &[("tests/it/reactor.rs", "one harness and two dozen short cases on it, which are read as a list")];
 
 /// Folders and files whose text is ours to write: everything but recorded cases.
 const ROOTS: &[&str] =
@@ -31,8 +32,8 @@ fn files_are_tidy() {
 }
 
 fn long_lines(path: &str, text: &str) -> Vec<String> {
-    // Prose wraps in its reader, and a table of TOML stands in one line.
-    if path.ends_with(".md") || path.ends_with(".toml") {
+    // Prose wraps in its reader, a table of TOML stands in one line, and so does a rule of CSS.
+    if [".md", ".toml", ".html"].iter().any(|ending| path.ends_with(ending)) {
         return Vec::new();
     }
     let too_long = |line: &str| line.chars().count() > LINE_CHARACTERS_MAX && !line.contains("://");

@@ -141,6 +141,10 @@ impl Peer for Client {
                     let body = self.received[response.body.clone()].to_vec();
                     self.received.drain(..response.consumed);
                     self.parser = parser();
+                    if self.broke_off && self.waiting.is_empty() {
+                        // The request that was broken off was whole after all.
+                        continue;
+                    }
                     self.check(response.status, &body, to.now_ns);
                     if self.waiting.is_empty() && !self.broke_off {
                         if self.to_send > 0 {
