@@ -391,7 +391,8 @@ impl Shard {
         let now = io.now();
         Opening {
             wall_ms: now.wall_ms,
-            elapsed_us: (now.mono_ns - context.received_ns) / 1000,
+            // A home shard may have read its clock before the edge shard did.
+            elapsed_us: now.mono_ns.saturating_sub(context.received_ns) / 1000,
             tid: context.tid,
             secure: context.secure,
             origin: None,

@@ -73,6 +73,8 @@ pub struct Shard {
     clients: Box<[Client]>,
     connections: usize,
     idle: IdleList,
+    /// Those that are sent an answer, the one that takes longest first.
+    sending: IdleList,
     upstreams: Box<[Upstream]>,
     upstream_count: usize,
     buffers: Buffers,
@@ -143,6 +145,7 @@ impl Shard {
             clients: (0..plan.clients_max).map(|_| Client::new()).collect(),
             connections: 0,
             idle: IdleList::new(plan.clients_max),
+            sending: IdleList::new(plan.clients_max),
             upstreams: (0..plan.upstreams_max).map(|_| Upstream::new()).collect(),
             upstream_count: 0,
             buffers: Buffers::new(plan.small_buffers, plan.large_buffers),
@@ -253,6 +256,7 @@ impl Shard {
             self.close_idle_since(io, now.mono_ns.saturating_sub(self.plan.idle_ns));
             self.sweep(now);
         }
+        self.break_off_stalled_since(io, now.mono_ns.saturating_sub(self.plan.idle_ns));
         self.tend_pools(io);
         self.retire(io);
         self.publish();

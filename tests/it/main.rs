@@ -8,6 +8,8 @@
     reason = "the bans of clippy.toml are for what serves, not for what tests it"
 )]
 
+mod allocations;
+mod allocator;
 mod config;
 mod http_vectors;
 mod licences;

@@ -34,20 +34,34 @@ pub struct Options {
     pub connections_max: usize,
     pub on_ready: Option<fn(ShardId)>,
     pub runtime: Runtime,
+    /// What profiles and ids may take, of all shards together.
+    pub memory_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { shards: 1, partners: Vec::new(), connections_max: 1_024, on_ready: None, runtime: Runtime::Uring }
+        Options {
+            shards: 1,
+            partners: Vec::new(),
+            connections_max: 1_024,
+            on_ready: None,
+            runtime: Runtime::Uring,
+            memory_bytes: 64 << 20,
+        }
     }
 }
 
 /// Compiles a config that must be good.
 pub fn ruleset(text: &str) -> Arc<Ruleset> {
+    ruleset_of_epoch(text, 1)
+}
+
+/// The same, for a server that has had others.
+pub fn ruleset_of_epoch(text: &str, epoch: u64) -> Arc<Ruleset> {
     let loaded = config::load(text, "test.toml").unwrap_or_else(|faults| {
         panic!("{}", faults.iter().map(ToString::to_string).collect::<String>());
     });
-    Arc::new(loaded.into_ruleset(&secret(), 1).0)
+    Arc::new(loaded.into_ruleset(&secret(), epoch).0)
 }
 
 pub fn secret() -> Secret {
@@ -58,7 +72,7 @@ impl Server {
     pub fn start(config: &str, options: Options) -> Server {
         let ruleset = ruleset(config);
         let connections = ruleset.partners.iter().map(|partner| partner.pool.connections_max).sum();
-        let plan = Plan::new(options.shards, options.connections_max, 64 << 20, connections);
+        let plan = Plan::new(options.shards, options.connections_max, options.memory_bytes, connections);
         let launch = Launch {
             runtime: options.runtime,
             ruleset: Arc::clone(&ruleset),
@@ -175,7 +189,18 @@ impl Connection {
     /// The next answer, or `None` when the server closed instead.
     #[track_caller]
     pub fn try_receive(&mut self) -> Option<Reply> {
-        let mut parser = ResponseParser::new(false, 128 * 1024);
+        self.try_receive_to(false)
+    }
+
+    /// The next answer, which is to HEAD.
+    #[track_caller]
+    pub fn receive_to_head(&mut self) -> Reply {
+        self.try_receive_to(true).expect("an answer before the connection ends")
+    }
+
+    #[track_caller]
+    fn try_receive_to(&mut self, to_head: bool) -> Option<Reply> {
+        let mut parser = ResponseParser::new(to_head, 128 * 1024);
         loop {
             if let Answer::Complete(response) = parser.advance(&mut self.received) {
                 let head = String::from_utf8_lossy(&self.received[..response.body.start]).trim_end().to_owned();
