@@ -391,7 +391,8 @@ impl Shard {
         let now = io.now();
         Opening {
             wall_ms: now.wall_ms,
-            elapsed_us: (now.mono_ns - context.received_ns) / 1000,
+            // Another core may have begun its turn, and so read its clock, after this one did.
+            elapsed_us: now.mono_ns.saturating_sub(context.received_ns) / 1000,
             tid: context.tid,
             secure: context.secure,
             origin: None,
