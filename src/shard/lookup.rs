@@ -43,6 +43,13 @@ pub(super) struct Lookup {
     pub retried: bool,
 }
 
+impl Lookup {
+    /// Whether it may still be answered in time.
+    pub(super) fn has_time(&self, now_ns: u64) -> bool {
+        !self.overdue && now_ns < self.timeout_ns
+    }
+}
+
 /// Why a call ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {

@@ -29,7 +29,7 @@ pub(super) struct Upstream {
     phase: Phase,
     epoch: u64,
     partner: PartnerIndex,
-    /// Whom it serves while busy.
+    /// Whom it serves while busy. While closing: who is to be sent again, once its request is back.
     call: Option<CallId>,
     /// What has come of the present answer.
     received: Option<Buffer>,
@@ -169,7 +169,11 @@ impl Shard {
             Some(lookup) if lookup.conn == Some(conn) => lookup.request = Some(request),
             _ => self.buffers.give_back(request),
         }
-        if answered && !closing {
+        if closing {
+            if let Some(call) = self.upstream(conn).call.take() {
+                self.upstream_retry(io, call);
+            }
+        } else if answered {
             self.upstream_release(io, conn);
         }
     }
@@ -223,28 +227,38 @@ impl Shard {
     fn upstream_broke<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId) {
         let now_ns = io.now().mono_ns;
         let upstream = self.upstream(conn);
-        let untouched = upstream.received.is_none() && upstream.served > 1 && !upstream.sending;
-        let (epoch, index) = (upstream.epoch, upstream.partner);
+        let untouched = upstream.received.is_none() && upstream.served > 1;
+        let sending = upstream.sending;
         let call = upstream.call.expect("a busy connection serves a call");
         let retries = untouched
             && self.calls.value_mut(call).is_some_and(|lookup| {
-                !lookup.overdue && now_ns < lookup.timeout_ns && !std::mem::replace(&mut lookup.retried, true)
+                lookup.has_time(now_ns) && !std::mem::replace(&mut lookup.retried, true)
             });
         if !retries {
             self.upstream_failed(io, conn, Failure::Reset);
             return;
         }
-        self.upstream(conn).call = None;
-        self.upstream_close(io, conn);
-        self.calls.value_mut(call).expect("it was just there").conn = None;
-        let pool = &mut self.epochs.of(epoch).partner(index).pool;
-        pool.discard(conn);
-        if !pool.retry(call.slot) {
-            self.call_failed(io, call, Failure::Reset);
-            return;
+        self.upstream_discard(io, conn);
+        if sending {
+            // The request is still with the runtime, which gives it back before the connection is reported closed.
+            self.upstream(conn).call = Some(call);
+        } else {
+            self.upstream_retry(io, call);
         }
-        self.partner_totals(index).retries.increment();
-        self.upstream_open(io, epoch, index);
+    }
+
+    /// Sends a call, whose request is here again, over a fresh connection.
+    fn upstream_retry<I: Io<Message = Message>>(&mut self, io: &mut I, call: CallId) {
+        let Some((_, index)) = self.calls.key(call) else { return };
+        let lookup = self.calls.value_mut(call).expect("a call has a value");
+        lookup.conn = None;
+        let (epoch, has_time) = (lookup.epoch, lookup.has_time(io.now().mono_ns));
+        if has_time && self.epochs.of(epoch).partner(index).pool.retry(call.slot) {
+            self.partner_totals(index).retries.increment();
+            self.upstream_open(io, epoch, index);
+        } else {
+            self.call_failed(io, call, Failure::Reset);
+        }
     }
 
     /// The call fails, and its connection goes with it.
