@@ -80,6 +80,7 @@ pub struct Shard {
     buffers: Buffers,
 
     // Requests and calls that outlive a turn.
+    #[expect(clippy::vec_box, reason = "a job is moved between cores as a box; this is where the boxes wait")]
     spare_jobs: Vec<Box<Job>>,
     jobs: JobTable,
     calls: Calls<Lookup, JobRef>,

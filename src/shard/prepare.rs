@@ -95,6 +95,7 @@ fn account_of_alias(rules: &Ruleset, alias: &[u8]) -> Option<AccountIndex> {
 }
 
 /// Decodes a call and finds its account. Without one, the call is all there is, and the reason.
+#[expect(clippy::result_large_err, reason = "it lives on the stack for one call; boxing would allocate")]
 pub(super) fn prepare<'a>(
     rules: &'a Ruleset,
     request: &'a Request<'a>,

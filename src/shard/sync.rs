@@ -85,7 +85,8 @@ impl Shard {
         if let (Some(uuid), Some(source), Some(id)) = (visitor, source, sync.id) {
             self.map_synced(io, source, id, uuid);
         }
-        self.answer_sync(io, rules, arrival, sync, source, visitor, cookie)
+        let redirect = sync.redirect.zip(source);
+        self.answer_sync(io, rules, arrival, redirect, visitor, cookie)
     }
 
     fn map_synced<I: Io<Message = Message>>(&mut self, io: &mut I, source: &DataSource, id: &[u8], uuid: Uuid) {
@@ -107,20 +108,16 @@ impl Shard {
         io: &mut I,
         rules: &Ruleset,
         arrival: &Arrival<'_>,
-        sync: &ibs::Sync<'_>,
-        source: Option<&DataSource>,
+        redirect: Option<(&[u8], &DataSource)>,
         visitor: Option<Uuid>,
         cookie: Option<Uuid>,
     ) -> Served {
         let mut room = [0; LOCATION_BYTES_MAX];
         let digits = visitor.map(Uuid::digits);
-        let location = match (sync.redirect, source) {
-            (Some(url), Some(source)) if redirect::is_allowed(url, &source.redirect_hosts) => {
-                let uuid = digits.as_ref().map_or(&[][..], |digits| &digits[..]);
-                redirect::sync_location(url, uuid, &mut room)
-            }
-            _ => None,
-        };
+        let uuid = digits.as_ref().map_or(&[][..], |digits| &digits[..]);
+        let location = redirect
+            .filter(|(url, source)| redirect::is_allowed(url, &source.redirect_hosts))
+            .and_then(|(url, _)| redirect::sync_location(url, uuid, &mut room));
         let envelope = self.sync_envelope(io, rules, arrival, cookie);
         let errors = ErrorSet::default();
         Served::from(match location {
