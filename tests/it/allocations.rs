@@ -165,7 +165,8 @@ fn assert_all_happened(server: &Server) {
             idle.push(name);
         }
     }
-    let partners: [(&str, fn(&PartnerTotals) -> u64); 16] = [
+    type Read = fn(&PartnerTotals) -> u64;
+    let partners: [(&str, Read); 16] = [
         ("hits", |totals| totals.hits.value()),
         ("empties", |totals| totals.empties.value()),
         ("late answers", |totals| totals.late.value()),

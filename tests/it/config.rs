@@ -312,10 +312,11 @@ fn no_change_of_a_line_makes_loading_panic() {
 }
 
 #[test]
-fn without_a_file_nothing_is_served_and_nobody_asked() {
+fn without_a_file_this_machine_is_served_and_nobody_asked() {
     let loaded = load(pinion::config::DEFAULT_CONFIG, pinion::config::DEFAULT_CONFIG_NAME);
     let (rules, file) = loaded.unwrap_or_else(|errors| panic!("{}", drawn(&errors))).into_ruleset(&secret(), 1);
-    assert!(rules.accounts.is_empty() && rules.partners.is_empty() && rules.server.default_account.is_none());
+    assert!(rules.server.default_account.is_some() && rules.partners.is_empty());
+    assert!(file.server.listen.get_ref().iter().all(|address| address.ip().is_loopback()));
     assert_eq!(file.server.memory_max.get_ref().0, 256 << 20);
     assert!(file.server.admin.ip().is_loopback(), "the admin side is never open by default");
 }

@@ -413,14 +413,14 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
             let at_ns = self.now_ns + delay_ns;
             match order {
                 Order::Open => self.schedule(at_ns, Action::Open { peer }),
-                Order::Bytes { link, bytes } => self.to_server(link, at_ns, Arrival::Bytes(bytes)),
-                Order::Finish { link } => self.to_server(link, at_ns, Arrival::End { reset: false }),
-                Order::Reset { link } => self.to_server(link, at_ns, Arrival::End { reset: true }),
+                Order::Bytes { link, bytes } => self.arrives(link, at_ns, Arrival::Bytes(bytes)),
+                Order::Finish { link } => self.arrives(link, at_ns, Arrival::End { reset: false }),
+                Order::Reset { link } => self.arrives(link, at_ns, Arrival::End { reset: true }),
             }
         }
     }
 
-    fn to_server(&mut self, link: usize, at_ns: u64, arrival: Arrival) {
+    fn arrives(&mut self, link: usize, at_ns: u64, arrival: Arrival) {
         if self.links[link].gone {
             return;
         }
