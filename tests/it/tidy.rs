@@ -92,8 +92,10 @@ fn dead_files(files: &[(String, String)]) -> Vec<String> {
             format!("{folder}.rs"),
         ];
         let (declaration, by_path) = (format!("mod {name};"), format!("#[path = \"{name}.rs\"]"));
-        let names_it = |text: &str| text.contains(&declaration) || text.contains(&by_path);
-        files.iter().any(|(path, text)| parents.contains(path) && names_it(text))
+        files.iter().any(|(other, text)| {
+            let is_beside = other.rsplit_once('/').is_some_and(|(other_folder, _)| other_folder == folder);
+            parents.contains(other) && text.contains(&declaration) || is_beside && text.contains(&by_path)
+        })
     };
     let is_module = |path: &str| {
         let depth = path.split('/').count();
