@@ -23,8 +23,8 @@ const MESSAGES_PER_TURN: usize = 256;
 /// Turns on end that only let other tasks run. Then the driver sleeps a moment: the tasks soon have to wait for it, and
 /// an executor without work looks for new completions.
 const BUSY_TURNS_MAX: u32 = 16;
-/// The shortest sleep there is.
-const MOMENT: Duration = Duration::from_nanos(1);
+/// Long enough that the timer is not over before it is begun, which would be no sleep at all.
+const MOMENT: Duration = Duration::from_micros(20);
 
 impl<M> Glommio<M> {
     /// Runs until the handler's `on_turn` says `None`.
@@ -39,7 +39,8 @@ impl<M> Glommio<M> {
     }
 
     async fn drive<H: Handler<Glommio<M>>>(&mut self, handler: &mut H) -> io::Result<()> {
-        let mut tasks = vec![::glommio::spawn_local(hear(Rc::clone(&self.hub), self.bell()?))];
+        let bell = Rc::new(self.bell()?);
+        let mut tasks = vec![::glommio::spawn_local(hear(Rc::clone(&self.hub), Rc::clone(&bell)))];
         for listener in &self.listeners {
             let listener = acceptor::adopt(listener.try_clone()?);
             tasks.push(::glommio::spawn_local(acceptor::accept(Rc::clone(&self.hub), listener)));
@@ -69,8 +70,10 @@ impl<M> Glommio<M> {
         for task in tasks {
             task.cancel().await;
         }
-        // The executor submits what the tasks left behind (cancellations, closes) before it looks at its timers.
-        Timer::new(MOMENT).await;
+        // Waiting for this sends off what the tasks left behind as well.
+        if let Ok(bell) = Rc::try_unwrap(bell) {
+            bell.close().await?;
+        }
         result
     }
 
@@ -163,7 +166,7 @@ impl<M> Glommio<M> {
 }
 
 /// Waits for other threads for ever. glommio knows no eventfds, but a file that blocks is all that one is.
-async fn hear(hub: Rc<Hub>, bell: BufferedFile) {
+async fn hear(hub: Rc<Hub>, bell: Rc<BufferedFile>) {
     loop {
         match bell.read_at(0, size_of::<u64>()).await {
             Ok(_) => hub.ring(),
