@@ -33,8 +33,10 @@ use crate::ids::ShardId;
 /// Registered for files, which we have none of: the least that glommio takes. Locked memory is scarce (8 MiB for all
 /// shards together on many machines).
 const IO_MEMORY_BYTES: usize = 64 * 1024;
-/// How long tasks may keep the executor from looking for new completions.
-const PREEMPT_INTERVAL: Duration = Duration::from_millis(1);
+/// When this timer fires just before the executor turns to its tasks, glommio 0.9 takes the interruption for a lack of
+/// work and goes to sleep with tasks that could run; a thread that the kernel sets aside for that long hangs. So it is
+/// put off for ever. It is there to let tasks yield to input and output, for which the driver cares itself.
+const PREEMPT_INTERVAL: Duration = Duration::from_secs(24 * 3_600);
 
 /// What a runtime is to be. Everything in it is fixed from then on.
 #[derive(Clone, Debug)]

@@ -20,6 +20,11 @@ use crate::reactor::{ConnId, Event, Handler, clocks};
 const EVENTS_PER_TURN: usize = 512;
 /// Messages likewise.
 const MESSAGES_PER_TURN: usize = 256;
+/// Turns on end that only let other tasks run. Then the driver sleeps a moment: the tasks soon have to wait for it, and
+/// an executor without work looks for new completions.
+const BUSY_TURNS_MAX: u32 = 16;
+/// Long enough that the timer is not over before it is begun, which would be no sleep at all.
+const MOMENT: Duration = Duration::from_micros(20);
 
 impl<M> Glommio<M> {
     /// Runs until the handler's `on_turn` says `None`.
@@ -34,11 +39,13 @@ impl<M> Glommio<M> {
     }
 
     async fn drive<H: Handler<Glommio<M>>>(&mut self, handler: &mut H) -> io::Result<()> {
-        let mut tasks = vec![::glommio::spawn_local(hear(Rc::clone(&self.hub), self.bell()?))];
+        let bell = Rc::new(self.bell()?);
+        let mut tasks = vec![::glommio::spawn_local(hear(Rc::clone(&self.hub), Rc::clone(&bell)))];
         for listener in &self.listeners {
             let listener = acceptor::adopt(listener.try_clone()?);
             tasks.push(::glommio::spawn_local(acceptor::accept(Rc::clone(&self.hub), listener)));
         }
+        let mut busy_turns = 0;
         let result = loop {
             if let Some(error) = self.hub.take_fault() {
                 break Err(error);
@@ -48,14 +55,25 @@ impl<M> Glommio<M> {
             self.deliver_happenings(handler);
             self.deliver_messages(handler);
             let Some(deadline_ns) = handler.on_turn(self) else { break Ok(()) };
-            self.wait(deadline_ns).await;
+            let is_busy = self.hub.has_work() || deadline_ns <= self.now.mono_ns || !self.mailbox.sleep();
+            busy_turns = if is_busy { busy_turns + 1 } else { 0 };
+            match busy_turns {
+                0 => self.wait(deadline_ns).await,
+                1..BUSY_TURNS_MAX => yield_now().await,
+                _ => {
+                    busy_turns = 0;
+                    Timer::new(MOMENT).await;
+                }
+            }
         };
         tasks.extend(self.hub.table.borrow_mut().take_tasks());
         for task in tasks {
             task.cancel().await;
         }
-        // The executor submits what the tasks left behind (cancellations, closes) before it looks at its timers.
-        Timer::new(Duration::from_nanos(1)).await;
+        // Waiting for this sends off what the tasks left behind as well.
+        if let Ok(bell) = Rc::try_unwrap(bell) {
+            bell.close().await?;
+        }
         result
     }
 
@@ -124,12 +142,8 @@ impl<M> Glommio<M> {
         self.hub.table.borrow_mut().find(conn).map_or(Phase::Free, |slot| slot.phase)
     }
 
-    /// Lets the tasks run, and waits until something has happened or the deadline has come.
+    /// Waits until something has happened or the deadline has come. Others know that we sleep.
     async fn wait(&mut self, deadline_ns: u64) {
-        // Others announce themselves only to those who sleep, so every wait is a sleep to them.
-        if self.hub.has_work() || deadline_ns <= self.now.mono_ns || !self.mailbox.sleep() {
-            return yield_now().await;
-        }
         let left_ns = deadline_ns.saturating_sub(clocks::read_mono_ns());
         let mut timer = (deadline_ns != u64::MAX).then(|| Timer::new(Duration::from_nanos(left_ns)));
         std::future::poll_fn(|context| {
@@ -152,7 +166,7 @@ impl<M> Glommio<M> {
 }
 
 /// Waits for other threads for ever. glommio knows no eventfds, but a file that blocks is all that one is.
-async fn hear(hub: Rc<Hub>, bell: BufferedFile) {
+async fn hear(hub: Rc<Hub>, bell: Rc<BufferedFile>) {
     loop {
         match bell.read_at(0, size_of::<u64>()).await {
             Ok(_) => hub.ring(),
