@@ -146,6 +146,7 @@ fn assert_all_happened(server: &Server) {
         // Nothing in the test should use up a pool, be it by chance; and these need a day or years.
         "connections_idle_closed",
         "connections_flood_closed",
+        "connections_stalled_closed",
         "overloaded",
         "hops_refused",
         "replies_late",
