@@ -141,6 +141,8 @@ fn churn(address: SocketAddr) {
     }
 }
 
+type PartnerNumber = fn(&PartnerTotals) -> u64;
+
 /// The test is worth what it covers.
 fn assert_all_happened(server: &Server) {
     let mut idle = Vec::new();
@@ -167,7 +169,7 @@ fn assert_all_happened(server: &Server) {
             idle.push(name);
         }
     }
-    let partners: [(&str, fn(&PartnerTotals) -> u64); 16] = [
+    let partners: [(&str, PartnerNumber); 16] = [
         ("hits", |totals| totals.hits.value()),
         ("empties", |totals| totals.empties.value()),
         ("late answers", |totals| totals.late.value()),

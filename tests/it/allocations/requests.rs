@@ -66,7 +66,7 @@ pub const CLOSING: &[(Kind, u16)] = &[
     (|_| b"POST /event HTTP/1.1\r\nHost: a\r\nContent-Length: 32769\r\n\r\n".to_vec(), 413),
     (|_| chunks(&[b'x'; 40_000], 1_000), 413),
     (|_| get(HOST, &format!("/event?{}", "x".repeat(9_000)), ""), 414),
-    (|_| get(HOST, "/event", &"Expect: 200-ok\r\n"), 417),
+    (|_| get(HOST, "/event", "Expect: 200-ok\r\n"), 417),
     (|_| get(HOST, "/event", &headers(65)), 431),
     (|_| get(HOST, "/event", &format!("X: {}\r\n", "x".repeat(25 * 1024))), 431),
     (|_| b"BREW /event HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), 501),
