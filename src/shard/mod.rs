@@ -291,6 +291,7 @@ impl Shard {
         gauges.profile_cells_free.set(u64::from(memory.cells - memory.cells_used));
         gauges.ids.set(self.id_map.len() as u64);
         gauges.epoch.set(self.epochs.current.number());
+        gauges.backtracking_regexes.set(self.epochs.current.backtracking_regexes as u64);
     }
 }
 

@@ -252,8 +252,12 @@ fn longest_cookie(number: u64) -> Vec<u8> {
 }
 
 fn hard_regexes(number: u64) -> Vec<u8> {
-    let value = if number.is_multiple_of(3) { "é%FF".repeat(100).replace('é', "%C3%A9") } else { "ab".repeat(3_000) };
-    post(PAGE, &format!("{JSON}&c_re={value}&c_re=xxxx&c_re={}", "a".repeat(21)))
+    let value = match number / 45 % 4 {
+        0 => "%C3%A9%FF".repeat(100),
+        1 => "a".repeat(32_000),
+        _ => "ab".repeat(3_000),
+    };
+    post(PAGE, &format!("{JSON}&c_re={value}&c_re=xxxx&c_re={}", "a".repeat(41)))
 }
 
 fn opted_out(_: u64) -> Vec<u8> {
