@@ -1,7 +1,9 @@
 //! The real server on real sockets, for the tests beside this file: shards on the main runtime, ports chosen by the
 //! kernel, and a client that speaks over one connection.
 
+mod mutation;
 pub mod partner;
+mod protocol;
 mod smoke;
 
 use std::io::{Read, Write};
@@ -170,7 +172,10 @@ pub struct Reply {
 
 impl Connection {
     pub fn to(address: SocketAddr) -> Connection {
-        let stream = TcpStream::connect(address).expect("the server listens");
+        Connection::of(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    pub fn of(stream: TcpStream) -> Connection {
         stream.set_nodelay(true).expect("a TCP socket");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a TCP socket");
         Connection { stream, received: Vec::new() }
@@ -208,14 +213,23 @@ impl Connection {
                 self.received.drain(..response.consumed);
                 return Some(Reply { status: response.status, head, body });
             }
-            let mut room = [0; 16 * 1024];
-            match self.stream.read(&mut room) {
-                Ok(0) => return None,
-                Ok(len) => self.received.extend_from_slice(&room[..len]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("no answer: {error}; so far {:?}", String::from_utf8_lossy(&self.received)),
+            if !self.read_more() {
+                return None;
             }
         }
+    }
+
+    /// Waits for more bytes; `false` when the server closed.
+    #[track_caller]
+    fn read_more(&mut self) -> bool {
+        let mut room = [0; 16 * 1024];
+        match self.stream.read(&mut room) {
+            Ok(0) => return false,
+            Ok(len) => self.received.extend_from_slice(&room[..len]),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return false,
+            Err(error) => panic!("no answer: {error}; so far {:?}", String::from_utf8_lossy(&self.received)),
+        }
+        true
     }
 
     /// Asks with GET, on the given host, with further header lines (each ended by CRLF).

@@ -5,7 +5,7 @@
 mod client;
 mod io;
 mod partner;
-mod random;
+pub mod random;
 mod world;
 
 use std::cell::RefCell;
