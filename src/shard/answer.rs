@@ -156,6 +156,7 @@ impl Shard {
         prepared: &Prepared<'_>,
         event: &EventAnswer<'_>,
     ) -> Option<Buffer> {
+        self.metrics.totals.errors_call.add(u64::from(!event.errors.is_empty()));
         let envelope = self.envelope(io, context, prepared);
         match form_of(prepared, false) {
             Form::Pixel => self.write_answer(|out| answer::pixel(out, &envelope, event.errors)),
@@ -209,6 +210,7 @@ impl Shard {
         prepared: &Prepared<'_>,
         answer: &IdAnswer<'_>,
     ) -> Option<Buffer> {
+        self.metrics.totals.errors_call.add(u64::from(!answer.errors.is_empty()));
         let envelope = self.envelope(io, context, prepared);
         match form_of(prepared, true) {
             Form::Jsonp(callback) if self.may_run_scripts(prepared) => {

@@ -108,7 +108,7 @@ impl Shard {
         } else if self.credits.outbox.len() < OUTBOX_MAX {
             self.credits.outbox.push_back((owner, key.bits(), uuid));
         } else {
-            self.metrics.totals.ids_evicted.increment();
+            self.metrics.totals.ids_unsent.increment();
         }
     }
 

@@ -290,6 +290,7 @@ impl Shard {
         let memory = self.profiles.memory();
         gauges.profile_cells_free.set(u64::from(memory.cells - memory.cells_used));
         gauges.ids.set(self.id_map.len() as u64);
+        self.metrics.totals.ids_evicted.set(self.id_map.evictions());
         gauges.epoch.set(self.epochs.current.number());
         gauges.backtracking_regexes.set(self.epochs.current.backtracking_regexes as u64);
     }

@@ -153,11 +153,10 @@ fn assert_all_happened(server: &Server) {
         "connections_stalled_closed",
         "overloaded",
         "hops_refused",
-        "replies_late",
+        "ids_unsent",
         "parked_refused",
         "profiles_expired",
         "segments_left",
-        "errors_call",
         "ids_evicted",
         "counts_saturated",
     ];

@@ -138,6 +138,7 @@ impl Head<'_> {
         out.put(b"Access-Control-Allow-Origin: ");
         out.put_visible(origin);
         out.put(b"\r\nAccess-Control-Allow-Credentials: true\r\n");
+        out.put(b"Access-Control-Expose-Headers: DCS, X-TID, X-Error\r\n");
         if let Some(methods) = self.preflight {
             out.put(b"Access-Control-Allow-Methods: ");
             out.put(methods.as_bytes());
