@@ -1,7 +1,13 @@
 //! The real server on real sockets, for the tests beside this file: shards on the main runtime, ports chosen by the
 //! kernel, and a client that speaks over one connection.
 
+mod accounts;
+mod counting;
+mod faults;
+mod flood;
+mod lookups;
 pub mod partner;
+mod reload;
 mod smoke;
 
 use std::io::{Read, Write};
