@@ -48,6 +48,8 @@ pub const DIRECT_TRAITS_MAX: usize = 256;
 /// Declared ids a call may name, valid or not; the rest is left out with error 10. Only valid ones count towards
 /// [`DECLARED_IDS_MAX`], so more are read than may stay.
 pub const DECLARED_IDS_READ_MAX: usize = 64;
+/// Valid ids over [`DECLARED_IDS_MAX`] that one answer can have to tell.
+pub const DECLARED_IDS_OVER_MAX: usize = DECLARED_IDS_READ_MAX - DECLARED_IDS_MAX;
 /// Signals the server itself adds to a call, from its headers.
 pub const HEADER_SIGNALS_MAX: usize = 6;
 /// Signals of one call in all.
@@ -61,7 +63,7 @@ pub const CALLBACK_BYTES_MAX: usize = 128;
 /// A `Location`, in bytes; a redirect that would be longer is not followed.
 pub const LOCATION_BYTES_MAX: usize = 12 * 1024;
 
-const _: () = assert!(DECLARED_IDS_MAX <= DECLARED_IDS_READ_MAX);
+const _: () = assert!(DECLARED_IDS_MAX <= DECLARED_IDS_READ_MAX && DECLARED_IDS_OVER_MAX <= u8::MAX as usize);
 const _: () = assert!(TARGET_BYTES_MAX < LOCATION_BYTES_MAX && LOCATION_BYTES_MAX < ANSWER_HEAD_BYTES_MAX);
 
 // ---- Rules (rules.md) ----

@@ -107,6 +107,7 @@ counters! {
         connections_closed: "Client connections closed.",
         connections_idle_closed: "Client connections closed because they were idle, or to make room.",
         connections_flood_closed: "Client connections closed because they sent more than their buffer holds.",
+        connections_stalled_closed: "Client connections broken off because they did not take an answer.",
         requests: "Requests answered, of every kind.",
         events: "Calls of /event.",
         id_calls: "Calls of /id.",
@@ -154,6 +155,7 @@ counters! {
         profile_cells_free: "Free cells of the profile table.",
         ids: "Declared ids in the id map.",
         epoch: "The ruleset in use.",
+        backtracking_regexes: "Regular expressions in use that may backtrack: only these may allocate while they run.",
     }
 }
 

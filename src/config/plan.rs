@@ -34,7 +34,7 @@ pub struct PoolNumbers<'a> {
     pub expected_ms: u32,
 }
 
-/// A visitor with some thirty traits: a record of two cells with its share of the table's index.
+/// A record of two cells with its share of the table's index.
 const PROFILE_BYTES_TYPICAL: usize = 138;
 
 impl Numbers {
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_plan_adds_up() {
         let expected = "\
-profiles             512.0 MiB  = 2 x   256.0 MiB  about 3,890,364 visitors of usual size
+profiles             512.0 MiB  = 2 x   256.0 MiB  about 3,890,368 visitors of usual size
 declared ids          32.0 MiB  = 2 x    16.0 MiB  762,600 ids
 small buffers        212.0 MiB  = 2 x   106.0 MiB  54,272 of 4 KiB
 large buffers         48.0 MiB  = 2 x    24.0 MiB  512 of 96 KiB

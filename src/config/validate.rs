@@ -273,8 +273,9 @@ fn check_destination(entry: &Destination, known: &Known<'_>, faults: &mut Faults
     if let Some(days) = &entry.cookie_ttl_days {
         check_range(days, 1, COOKIE_DAYS_MAX, faults);
     }
+    let segments: BTreeSet<String> = entry.segments.iter().map(|id| id.get_ref().to_string()).collect();
     for segment in entry.cookie_values.keys() {
-        if !entry.segments.iter().any(|id| id.get_ref().to_string() == *segment.get_ref()) {
+        if !segments.contains(segment.get_ref()) {
             let message = format!("`{}` is none of the destination's segments", segment.get_ref());
             faults.add(segment.span(), message, "name one of `segments` by its id");
         }

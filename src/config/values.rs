@@ -204,7 +204,7 @@ impl fmt::Display for ByteSize {
     /// In the largest binary unit that tells it exactly.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, bytes) =
-            UNITS[..4].iter().rev().find(|(_, bytes)| self.0 > 0 && self.0 % bytes == 0).unwrap_or(&("B", 1));
+            UNITS[..4].iter().rev().find(|(_, bytes)| self.0 > 0 && self.0.is_multiple_of(*bytes)).unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / bytes)
     }
 }

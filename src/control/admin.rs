@@ -2,8 +2,8 @@
 //! default only this machine reaches it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use axum::Router;
 use axum::extract::State;
@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::metrics;
 use crate::metrics::ShardMetrics;
@@ -20,26 +21,28 @@ use crate::metrics::ShardMetrics;
 pub struct Admin {
     shards: Vec<Arc<ShardMetrics>>,
     /// Names of the partners in use, in the order of the ruleset; a reload changes them.
-    partners: RwLock<Vec<String>>,
-    /// Shards that serve.
-    serving: AtomicUsize,
+    partners: watch::Sender<Vec<String>>,
+    serving: AtomicBool,
     draining: AtomicBool,
 }
 
 impl Admin {
     pub fn new(shards: Vec<Arc<ShardMetrics>>) -> Admin {
-        Admin { shards, partners: RwLock::default(), serving: AtomicUsize::new(0), draining: AtomicBool::new(false) }
+        Admin {
+            shards,
+            partners: watch::Sender::default(),
+            serving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        }
     }
 
-    /// # Panics
-    /// When a thread panicked while it held the names, which none can.
     pub fn set_partners(&self, names: Vec<String>) {
-        *self.partners.write().expect("no holder panics") = names;
+        self.partners.send_replace(names);
     }
 
-    /// One more shard accepts clients.
-    pub fn shard_serves(&self) {
-        self.serving.fetch_add(1, Relaxed);
+    /// All shards accept clients from now on.
+    pub fn shards_serve(&self) {
+        self.serving.store(true, Relaxed);
     }
 
     /// No new clients from now on: whoever sends them here is to stop.
@@ -48,11 +51,11 @@ impl Admin {
     }
 
     pub fn is_ready(&self) -> bool {
-        self.serving.load(Relaxed) == self.shards.len() && !self.draining.load(Relaxed)
+        self.serving.load(Relaxed) && !self.draining.load(Relaxed)
     }
 
     fn exposition(&self) -> String {
-        metrics::exposition(&self.shards, &self.partners.read().expect("no holder panics"))
+        metrics::exposition(&self.shards, &self.partners.borrow())
     }
 }
 
@@ -107,9 +110,7 @@ mod tests {
         let address = serve("127.0.0.1:0".parse().unwrap(), router(Arc::clone(&admin))).await.unwrap();
         assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200 "));
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503 "));
-        admin.shard_serves();
-        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503 "), "one of two is not all");
-        admin.shard_serves();
+        admin.shards_serve();
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200 "));
         admin.drain();
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503 "));

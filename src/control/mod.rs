@@ -1,10 +1,16 @@
-//! The one ordinary thread: admin HTTP, metrics, name resolution, the shards' start and end. Everything here may
-//! allocate, lock and wait; the shards hear of it by message only.
+//! The one ordinary thread: admin HTTP, metrics, name resolution, rulesets, the shards' start and end. Everything here
+//! may allocate, lock and wait; the shards hear of it by message only.
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod check;
+pub mod cores;
 pub mod metrics;
 pub mod names;
-pub mod sample;
+pub mod say;
 pub mod secret;
+pub mod server;
 pub mod shards;
+
+mod rules;
+mod sizes;

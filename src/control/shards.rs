@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use crate::config::file::Runtime;
 use crate::identity::Secret;
 use crate::ids::{PartnerId, PartnerIndex, ShardId};
 use crate::metrics::ShardMetrics;
 use crate::reactor::mailbox::{Endpoint, mesh};
-use crate::reactor::uring::{Config, Uring};
-use crate::reactor::{clocks, eventfd::EventFd};
+use crate::reactor::{clocks, eventfd::EventFd, glommio, uring};
 use crate::ruleset::Ruleset;
 use crate::shard::{Epoch, Message, Plan, RING_MESSAGES, Setup, Shard};
 
 /// What shards are started with.
 #[derive(Clone, Debug)]
 pub struct Launch {
+    /// `Auto`: the main one, or where the kernel lacks what it needs, glommio.
+    pub runtime: Runtime,
     pub ruleset: Arc<Ruleset>,
     pub plan: Plan,
     /// Port 0: the kernel chooses one, the same for all shards.
@@ -39,6 +41,8 @@ pub struct Shards {
     pub metrics: Vec<Arc<ShardMetrics>>,
     /// Where they listen.
     pub addresses: Vec<SocketAddr>,
+    /// What they run on; not `Auto`.
+    pub runtime: Runtime,
 }
 
 impl Shards {
@@ -47,9 +51,26 @@ impl Shards {
     /// # Errors
     /// What kept the first shard that failed: io_uring refused, an address in use.
     pub fn start(launch: &Launch, addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>) -> io::Result<Shards> {
+        if launch.runtime != Runtime::Auto {
+            return Shards::start_on(launch.runtime, launch, addresses);
+        }
+        match Shards::start_on(Runtime::Uring, launch, addresses) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!("{error}; until then, the second runtime serves");
+                Shards::start_on(Runtime::Glommio, launch, addresses)
+            }
+            started => started,
+        }
+    }
+
+    fn start_on(
+        runtime: Runtime,
+        launch: &Launch,
+        addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>,
+    ) -> io::Result<Shards> {
         let (endpoints, mailbox) = mesh(launch.plan.shards.into(), RING_MESSAGES)?;
-        let mut shards =
-            Shards { mailbox, threads: Vec::new(), metrics: Vec::new(), addresses: launch.listeners.clone() };
+        let listeners = launch.listeners.clone();
+        let mut shards = Shards { mailbox, threads: Vec::new(), metrics: Vec::new(), addresses: listeners, runtime };
         for endpoint in endpoints {
             if let Err(error) = shards.start_one(launch, endpoint, Epoch::new(&launch.ruleset, addresses)) {
                 shards.drain(0);
@@ -72,17 +93,15 @@ impl Shards {
             secret: launch.secret.clone(),
             entropy: launch.entropy,
         };
-        let config = Config {
+        let place = Place {
+            runtime: self.runtime,
             core: launch.cores.get(usize::from(id.0)).copied().flatten(),
             listeners: self.addresses.clone(),
-            connections_max: launch.plan.clients_max as u32,
-            outgoing_max: launch.plan.upstreams_max as u32,
             spin_ns: launch.spin_ns,
-            ..Config::default()
+            on_ready: launch.on_ready,
         };
-        let on_ready = launch.on_ready;
         let (started, starts) = channel();
-        let run = move || run(&config, endpoint, setup, on_ready, &started);
+        let run = move || run(place, endpoint, setup, &started);
         self.threads.push(thread::Builder::new().name(format!("shard {id}")).spawn(run)?);
         match starts.recv() {
             Ok(addresses) => {
@@ -121,6 +140,15 @@ impl Shards {
         retired
     }
 
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// How many shards have ended. Until they are told to drain, none does unless its runtime fails.
+    pub fn ended(&self) -> usize {
+        self.threads.iter().filter(|thread| thread.is_finished()).count()
+    }
+
     /// Readable when shards sent something back while nobody looked.
     pub fn event(&self) -> &EventFd {
         self.mailbox.event()
@@ -150,22 +178,41 @@ impl Shards {
     }
 }
 
-/// One shard's life.
-fn run(
-    config: &Config,
-    endpoint: Endpoint<Message>,
-    setup: Setup,
+/// Where and on what one shard runs.
+struct Place {
+    runtime: Runtime,
+    core: Option<usize>,
+    listeners: Vec<SocketAddr>,
+    spin_ns: u64,
     on_ready: Option<fn(ShardId)>,
-    started: &Sender<Vec<SocketAddr>>,
-) -> io::Result<()> {
-    let id = setup.id;
-    let mut runtime = Uring::new(config, endpoint)?;
-    // On the pinned thread, so that memory lies near its core.
-    let mut shard = Shard::new(setup);
-    // The receiver waits for this; if it is gone, so is the whole process's purpose.
-    let _ = started.send(runtime.addresses()?);
-    if let Some(on_ready) = on_ready {
-        on_ready(id);
+}
+
+/// One shard's life. It is made on its own, pinned thread, so that its memory lies near its core.
+fn run(place: Place, endpoint: Endpoint<Message>, setup: Setup, started: &Sender<Vec<SocketAddr>>) -> io::Result<()> {
+    let (id, plan) = (setup.id, setup.plan);
+    let (connections_max, outgoing_max) = (plan.clients_max as u32, plan.upstreams_max as u32);
+    let Place { runtime, core, listeners, spin_ns, on_ready } = place;
+    let ready = |addresses| {
+        // The receiver waits for this; if it is gone, so is the whole process's purpose.
+        let _ = started.send(addresses);
+        on_ready.into_iter().for_each(|on_ready| on_ready(id));
+    };
+    match runtime {
+        Runtime::Uring | Runtime::Auto => {
+            let config =
+                uring::Config { core, listeners, connections_max, outgoing_max, spin_ns, ..Default::default() };
+            let mut uring = uring::Uring::new(&config, endpoint)?;
+            let mut shard = Shard::new(setup);
+            ready(uring.addresses()?);
+            uring.run(&mut shard)
+        }
+        Runtime::Glommio => {
+            let config =
+                glommio::Config { core, listeners, connections_max, outgoing_max, spin_ns, ..Default::default() };
+            let mut glommio = glommio::Glommio::new(&config, endpoint)?;
+            let mut shard = Shard::new(setup);
+            ready(glommio.addresses()?);
+            glommio.run(&mut shard)
+        }
     }
-    runtime.run(&mut shard)
 }

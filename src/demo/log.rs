@@ -1,10 +1,13 @@
 //! What the toy partners and the destination pixel saw, for the page to show.
 
+#![expect(clippy::disallowed_types, reason = "only the control thread's tasks come here, and they take turns")]
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+
+use crate::reactor::clocks;
 
 /// Entries kept; the page polls several times a second.
 const ENTRIES_MAX: usize = 256;
@@ -79,7 +82,7 @@ impl Log {
 }
 
 pub(super) fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    clocks::read().wall_ms
 }
 
 fn shortened(text: &str) -> String {

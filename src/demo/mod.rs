@@ -10,11 +10,12 @@ mod partners;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::file;
 use crate::control::admin;
+use crate::control::secret::entropy;
+use crate::identity::Secret;
 use log::Log;
 
 const CONFIG: &str = include_str!("demo.toml");
@@ -43,15 +44,17 @@ pub struct Demo {
 ///
 /// # Panics
 /// When the embedded config is not valid, which a test rules out.
-pub async fn start(addresses: Addresses, data_dir: &Path) -> io::Result<Demo> {
+pub async fn start(addresses: Addresses) -> io::Result<Demo> {
     let log = Arc::new(Log::default());
     let free: SocketAddr = (std::net::Ipv4Addr::LOCALHOST, 0).into();
     let swift = admin::serve(free, partners::router(&partners::SWIFT, Arc::clone(&log))).await?;
     let tortoise = admin::serve(free, partners::router(&partners::TORTOISE, Arc::clone(&log))).await?;
+    let addresses = Addresses { data: with_port(addresses.data)?, ..addresses };
     // The page's own port is part of the config, and the config's names are part of the page: bind first.
     let listener = tokio::net::TcpListener::bind(addresses.page).await?;
     let page = listener.local_addr()?;
-    let config = filled(&Addresses { page, ..addresses }, swift, tortoise, data_dir);
+    let secret = Secret::from_bytes(entropy()?);
+    let config = filled(&Addresses { page, ..addresses }, swift, tortoise, &secret);
     let file = file::parse(&config, "demo.toml").unwrap_or_else(|errors| {
         panic!("the demo's config: {}", errors.first().map_or(String::new(), |e| e.to_string()))
     });
@@ -60,14 +63,17 @@ pub async fn start(addresses: Addresses, data_dir: &Path) -> io::Result<Demo> {
     Ok(Demo { config, page })
 }
 
-fn filled(addresses: &Addresses, swift: SocketAddr, tortoise: SocketAddr, data_dir: &Path) -> String {
-    // A folder's name may need escapes within the quotes of the file.
-    let data_dir = toml::Value::from(data_dir.to_string_lossy().into_owned()).to_string();
+/// The page must know the port before the shards have it: a free one is found by taking it for a moment.
+fn with_port(address: SocketAddr) -> io::Result<SocketAddr> {
+    if address.port() == 0 { std::net::TcpListener::bind(address)?.local_addr() } else { Ok(address) }
+}
+
+fn filled(addresses: &Addresses, swift: SocketAddr, tortoise: SocketAddr, secret: &Secret) -> String {
     CONFIG
-        .replace("\"@data_dir@\"", &data_dir)
         .replace("@data@", &addresses.data.to_string())
         .replace("@admin@", &addresses.admin.to_string())
         .replace("@page_port@", &addresses.page.port().to_string())
+        .replace("@secret@", &secret.to_hex())
         .replace("@swift@", &swift.to_string())
         .replace("@tortoise@", &tortoise.to_string())
 }

@@ -1,3 +1,5 @@
+//! The demo without the server: its config, its partners, its page.
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -8,15 +10,14 @@ const ANY: &str = "127.0.0.1:0";
 async fn started() -> Demo {
     let addresses =
         Addresses { data: "127.0.0.1:8080".parse().unwrap(), admin: ANY.parse().unwrap(), page: ANY.parse().unwrap() };
-    start(addresses, Path::new("a \"quoted\" folder")).await.unwrap()
+    start(addresses).await.unwrap()
 }
 
 /// One request on a connection of which nothing else is expected.
 async fn ask(stream: &mut TcpStream, method: &str, path: &str, body: &str) -> String {
     let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: demo\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
+    let head = "Host: demo\r\nContent-Type: application/json\r\n";
+    let request = format!("{method} {path} HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     let mut bytes = [0; 65_536];
@@ -43,7 +44,6 @@ async fn the_config_is_valid_and_whole() {
     let demo = started().await;
     assert!(!demo.config.contains('@') || demo.config.matches('@').count() == demo.config.matches("@AdobeOrg").count());
     let file = file::parse(&demo.config, "demo.toml").unwrap();
-    assert_eq!(file.server.data_dir, Path::new("a \"quoted\" folder"));
     assert_eq!((file.partners.len(), file.destinations.len()), (2, 2));
     assert!(file.traits.len() >= 12 && file.segments.len() >= 8);
 }

@@ -1,7 +1,7 @@
 //! The codes by which an answer tells its caller what went wrong. They travel in `errors` and in `X-Error`, under
 //! status 200: browsers' clients stop on anything else.
 
-use crate::limits::DECLARED_IDS_MAX;
+use crate::limits::{DECLARED_IDS_MAX, DECLARED_IDS_OVER_MAX};
 
 macro_rules! codes {
     ($($name:ident $code:literal $message:literal)*) => {
@@ -73,33 +73,39 @@ impl ErrorCode {
     }
 }
 
-/// The errors of one call: each at most once, in ascending order.
+/// The errors of one call: each once, but for the ids over the limit, which are told one by one; in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErrorSet {
     bits: u64,
+    /// How often [`ErrorCode::DeclaredIdOverLimit`] is told, if it is in the set.
+    ids_over_limit: u8,
     /// What [`ErrorCode::DeclaredIdsTooMany`] tells.
     declared_ids_found: u32,
 }
 
 impl ErrorSet {
-    pub const EMPTY: ErrorSet = ErrorSet { bits: 0, declared_ids_found: 0 };
+    pub const EMPTY: ErrorSet = ErrorSet { bits: 0, ids_over_limit: 0, declared_ids_found: 0 };
 
     pub fn of(code: ErrorCode) -> Self {
-        ErrorSet { bits: 1 << code as u8, declared_ids_found: 0 }
+        ErrorSet { bits: 1 << code as u8, ..ErrorSet::EMPTY }
     }
 
     pub fn insert(&mut self, code: ErrorCode) {
         self.bits |= 1 << code as u8;
     }
 
-    /// Error 301, whose message says how many valid ids were found.
+    /// Of `found` valid ids those over the limit: error 309 for each, and 301, whose message says how many there were.
     pub fn insert_too_many_ids(&mut self, found: u32) {
         self.insert(ErrorCode::DeclaredIdsTooMany);
+        self.insert(ErrorCode::DeclaredIdOverLimit);
         self.declared_ids_found = self.declared_ids_found.max(found);
+        let over = found.saturating_sub(DECLARED_IDS_MAX as u32).min(DECLARED_IDS_OVER_MAX as u32);
+        self.ids_over_limit = self.ids_over_limit.max(over as u8);
     }
 
     pub fn extend(&mut self, other: ErrorSet) {
         self.bits |= other.bits;
+        self.ids_over_limit = self.ids_over_limit.max(other.ids_over_limit);
         self.declared_ids_found = self.declared_ids_found.max(other.declared_ids_found);
     }
 
@@ -119,11 +125,15 @@ impl ErrorSet {
     /// The codes, ascending.
     pub fn iter(self) -> impl Iterator<Item = ErrorCode> {
         let mut bits = self.bits;
+        let mut repeats = self.ids_over_limit.max(1);
         std::iter::from_fn(move || {
-            let index = bits.trailing_zeros() as usize;
-            // Clears the lowest bit; of no bits, none.
-            bits &= bits.wrapping_sub(1);
-            ErrorCode::ALL.get(index).copied()
+            let code = ErrorCode::ALL.get(bits.trailing_zeros() as usize).copied()?;
+            if code == ErrorCode::DeclaredIdOverLimit && repeats > 1 {
+                repeats -= 1;
+            } else {
+                bits &= bits - 1;
+            }
+            Some(code)
         })
     }
 }
@@ -159,5 +169,7 @@ mod tests {
         let mut joined = ErrorSet::of(ErrorCode::UuidInvalid);
         joined.extend(set);
         assert_eq!(joined.too_many_ids(), Some((10, 12)));
+        // Each id over the limit is told.
+        assert_eq!(joined.iter().map(ErrorCode::number).collect::<Vec<_>>(), [102, 301, 309, 309]);
     }
 }

@@ -8,7 +8,9 @@ pub enum Site<'a> {
     Account(&'a [u8]),
     /// `dpm.BASE`: ID calls of all accounts.
     Ids,
-    /// A name that is not under the base: the default account, if there is one.
+    /// A deeper name under the base than there are: nobody's.
+    Unknown,
+    /// The base itself, or a name that is not under it: the default account, if there is one.
     Outside,
 }
 
@@ -41,7 +43,7 @@ pub fn site<'a>(host: &'a [u8], base: &[u8]) -> Site<'a> {
         (Some(alias), None, _) if same(alias, b"dpm") => Site::Ids,
         (Some(alias), None, _) if !alias.is_empty() => Site::Account(alias),
         (Some(fast), Some(alias), None) if same(fast, b"fast") && !alias.is_empty() => Site::Account(alias),
-        _ => Site::Outside,
+        _ => Site::Unknown,
     }
 }
 
@@ -83,9 +85,9 @@ mod tests {
             ("DPM.demdex.net", Site::Ids),
             ("demdex.net", Site::Outside),
             (".demdex.net", Site::Outside),
-            ("a.b.demdex.net", Site::Outside),
-            ("fast.a.b.demdex.net", Site::Outside),
-            ("fast..demdex.net", Site::Outside),
+            ("a.b.demdex.net", Site::Unknown),
+            ("fast.a.b.demdex.net", Site::Unknown),
+            ("fast..demdex.net", Site::Unknown),
             ("shopdemdex.net", Site::Outside),
             ("shop.demdex.net.evil.example", Site::Outside),
             ("", Site::Outside),

@@ -17,6 +17,8 @@ pub struct Fields<'a> {
     pub dnt: Option<&'a [u8]>,
     pub origin: Option<&'a [u8]>,
     pub referer: Option<&'a [u8]>,
+    /// The right spelling, which is the rare one.
+    pub referrer: Option<&'a [u8]>,
     pub sec_fetch_dest: Option<&'a [u8]>,
     pub sec_fetch_mode: Option<&'a [u8]>,
     pub sec_fetch_site: Option<&'a [u8]>,
@@ -113,6 +115,7 @@ pub(super) fn pick<'a>(headers: &[Header<'a>], block: &'a [u8]) -> (Fields<'a>, 
             }
             7 if is("referer") => &mut fields.referer,
             7 if is("sec-gpc") => &mut fields.sec_gpc,
+            8 if is("referrer") => &mut fields.referrer,
             10 if is("user-agent") => &mut fields.user_agent,
             12 if is("content-type") => &mut fields.content_type,
             13 if is("authorization") => &mut fields.authorization,

@@ -124,17 +124,17 @@ impl<M> Endpoint<M> {
         Ok(Receiver::Awake)
     }
 
-    /// How many more messages `push` takes for `to` now, at least.
-    pub fn room(&self, to: ShardId) -> usize {
-        self.to[self.place_of(to)].as_ref().map_or(0, Producer::slots)
-    }
-
     /// Like [`Endpoint::push`], and wakes the receiver with a system call: for threads that have no ring.
     pub fn post(&mut self, to: ShardId, message: M) -> Result<(), M> {
         if self.push(to, message)? == Receiver::Asleep {
             self.doors[self.place_of(to)].event.signal();
         }
         Ok(())
+    }
+
+    /// How many more messages the ring to `to` takes now, at least: the receiver may make room at any time.
+    pub fn room(&self, to: ShardId) -> usize {
+        self.to[self.place_of(to)].as_ref().map_or(0, Producer::slots)
     }
 
     /// The next message, by turns from all who sent one.
@@ -256,6 +256,18 @@ mod tests {
         shards[0].post(ShardId(1), 1).unwrap();
         shards[0].post(ShardId(1), 2).unwrap();
         assert_eq!(shards[0].post(ShardId(1), 3), Err(3));
+    }
+
+    #[test]
+    fn the_room_is_what_still_fits() {
+        let (mut shards, _control) = mesh::<u32>(2, 2).unwrap();
+        assert_eq!(shards[0].room(ShardId(1)), 2);
+        shards[0].post(ShardId(1), 1).unwrap();
+        assert_eq!((shards[0].room(ShardId(1)), shards[0].room(ShardId::CONTROL)), (1, 2));
+        shards[0].post(ShardId(1), 2).unwrap();
+        assert_eq!(shards[0].room(ShardId(1)), 0);
+        assert!(shards[1].pop().is_some());
+        assert_eq!(shards[0].room(ShardId(1)), 1);
     }
 
     #[test]

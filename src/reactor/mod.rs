@@ -10,6 +10,7 @@
 pub mod buffer;
 pub mod clocks;
 pub mod eventfd;
+pub mod glommio;
 pub mod mailbox;
 pub mod uring;
 
@@ -58,7 +59,9 @@ pub trait Io {
     fn send(&mut self, conn: ConnId, buffer: Buffer);
     /// Opens a connection; `None` when every slot for outgoing connections is taken.
     fn connect(&mut self, address: SocketAddr) -> Option<ConnId>;
-    /// Ends a connection: what a send has under way is still sent when `abort` is false. `Closed` follows.
+    /// Ends a connection. With `abort` it is reset at once; otherwise what a send has under way is still sent, and the
+    /// peer gets a little time to take it and close its side. From now on only `Sent` (for a send under way) and
+    /// `Closed` come. Closing again with `abort` cuts a polite close short.
     fn close(&mut self, conn: ConnId, abort: bool);
     /// Stops reading (the handler's buffer for this connection is full). Bytes that are already on their way up may
     /// still arrive: at most [`RECEIVE_AFTER_PAUSE_BYTES_MAX`].

@@ -48,7 +48,7 @@ impl Shard {
     ) -> Option<Buffer> {
         let call = &prepared.call;
         if call.media.event == Some(MediaEvent::Click)
-            && let Some(buffer) = self.click(io, context, prepared)
+            && let Some(buffer) = self.click(io, context, prepared, errors)
         {
             return Some(buffer);
         }
@@ -239,12 +239,20 @@ impl Shard {
     /// Scripts run with the rights of the page that includes them, so a page that may not read gets none.
     fn may_run_scripts(&self, prepared: &Prepared<'_>) -> bool {
         let account = prepared.account;
-        account.jsonp_without_referer
-            || prepared.request.fields.referer.is_some_and(|referer| account.origins.allows_url(referer))
+        match prepared.request.fields.referer {
+            Some(referer) => account.origins.allows_url(referer),
+            None => account.jsonp_without_referer,
+        }
     }
 
     /// Where a clicked advertisement leads, if that host is allowed.
-    fn click<I: Io>(&mut self, io: &mut I, context: &Context, prepared: &Prepared<'_>) -> Option<Buffer> {
+    fn click<I: Io>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        errors: ErrorSet,
+    ) -> Option<Buffer> {
         let (mut url, mut location) = ([0; TARGET_BYTES_MAX], [0; LOCATION_BYTES_MAX]);
         let url = redirect::click_url(&prepared.call, &mut url)?;
         if !redirect::is_allowed(url, &prepared.account.redirect_hosts) {
@@ -252,7 +260,7 @@ impl Shard {
         }
         let location = redirect::click_location(url, &prepared.call, &mut location)?;
         let envelope = self.envelope(io, context, prepared);
-        self.write_answer(|out| answer::redirect(out, &envelope, ErrorSet::default(), &[location]))
+        self.write_answer(|out| answer::redirect(out, &envelope, errors, &[location]))
     }
 
     fn fill_destinations<I: Io>(
@@ -312,12 +320,16 @@ impl Shard {
     ) -> Option<Buffer> {
         let envelope = self.bare_envelope(io, rules, arrival);
         let errors = call.errors;
-        if is_id {
+        let is_image = arrival.request.fields.sec_fetch_dest == Some(b"image");
+        if !is_id && (!call.json || is_image) {
+            self.write_answer(|out| answer::pixel(out, &envelope, errors))
+        } else if call.callback.is_some() {
+            // The client waits for its callback; there is nothing in the answer that a page must not read.
+            self.write_answer(|out| answer::errors_only(out, &envelope, errors, call.callback))
+        } else if is_id {
             let answer =
                 IdAnswer { id_sync_ttl_s: ID_SYNC_TTL_S, opt_out_ttl_s: OPT_OUT_TTL_S, errors, ..IdAnswer::default() };
             self.write_answer(|out| answer::id(out, &envelope, &answer, None))
-        } else if !call.json || arrival.request.fields.sec_fetch_dest == Some(b"image") {
-            self.write_answer(|out| answer::pixel(out, &envelope, errors))
         } else {
             let event = EventAnswer { errors, ..EventAnswer::default() };
             self.write_answer(|out| answer::event(out, &envelope, &event, None))
@@ -376,12 +388,13 @@ impl Shard {
         envelope(opens, request, &server.node, self.closes(context))
     }
 
-    /// For answers that set no cookie. Origins are judged by the host's account.
+    /// For answers that set no cookie, to calls of which only the target was read.
     pub(super) fn bare_envelope<'a, I: Io>(&self, io: &I, rules: &'a Ruleset, arrival: &Arrival<'a>) -> Envelope<'a> {
         let request = arrival.request;
-        let account = super::prepare::account_of_host(rules, request.host, None).ok();
-        let allows =
-            |origin: &&[u8]| account.is_some_and(|index| rules.accounts[index.0 as usize].origins.allows(origin));
+        let allows = |origin: &&[u8]| {
+            let account = super::prepare::account_of_target(rules, request);
+            account.is_some_and(|index| rules.accounts[index.0 as usize].origins.allows(origin))
+        };
         let origin = request.fields.origin.filter(allows);
         let opens = Opening { origin, ..self.opening(io, &arrival.context) };
         envelope(opens, request, &rules.server.node, arrival.close)
@@ -391,7 +404,7 @@ impl Shard {
         let now = io.now();
         Opening {
             wall_ms: now.wall_ms,
-            // Another core may have begun its turn, and so read its clock, after this one did.
+            // A home shard may have read its clock before the edge shard did.
             elapsed_us: now.mono_ns.saturating_sub(context.received_ns) / 1000,
             tid: context.tid,
             secure: context.secure,

@@ -30,6 +30,10 @@ impl Buffers {
         small || bytes <= BUFFER_LARGE_BYTES && self.large.free_count() > 0
     }
 
+    pub(super) fn take_small(&mut self) -> Option<Buffer> {
+        self.small.take()
+    }
+
     pub(super) fn take_large(&mut self) -> Option<Buffer> {
         self.large.take()
     }

@@ -131,6 +131,7 @@ impl Shard {
             return;
         }
         client.phase = Phase::Reading;
+        self.sending.remove(conn.slot);
         if !ok || client.close_after_answer {
             self.close_client(io, conn, !ok);
             return;
@@ -178,6 +179,7 @@ impl Shard {
         if !matches!(client.phase, Phase::Free | Phase::Closing) {
             client.phase = Phase::Closing;
             self.idle.remove(conn.slot);
+            self.sending.remove(conn.slot);
             io.close(conn, abort);
         }
     }
@@ -198,6 +200,18 @@ impl Shard {
                 return;
             }
             self.close_oldest_idle(io);
+        }
+    }
+
+    /// Breaks connections off whose clients have not taken an answer since `before_ns`: each holds a slot and a buffer.
+    pub(super) fn break_off_stalled_since<I: Io>(&mut self, io: &mut I, before_ns: u64) {
+        while let Some(slot) = self.sending.oldest() {
+            let Client { generation, idle_since_ns, .. } = self.clients[slot as usize];
+            if idle_since_ns > before_ns {
+                return;
+            }
+            self.metrics.totals.connections_stalled_closed.increment();
+            self.close_client(io, ConnId { slot, generation }, true);
         }
     }
 
@@ -279,10 +293,15 @@ impl Shard {
             return;
         };
         self.metrics.totals.requests.increment();
+        self.start_send(io, conn, buffer);
+    }
+
+    fn start_send<I: Io>(&mut self, io: &mut I, conn: ConnId, buffer: Buffer) {
         let client = &mut self.clients[conn.slot as usize];
         client.phase = Phase::Sending;
         client.idle_since_ns = io.now().mono_ns;
         self.idle.remove(conn.slot);
+        self.sending.touch(conn.slot);
         io.send(conn, buffer);
     }
 
@@ -298,8 +317,6 @@ impl Shard {
     /// is sent nothing else will be: it counts as an answer.
     fn send_continue<I: Io>(&mut self, io: &mut I, conn: ConnId) {
         let Some(buffer) = self.buffers.filled(b"HTTP/1.1 100 Continue\r\n\r\n") else { return };
-        self.clients[conn.slot as usize].phase = Phase::Sending;
-        self.idle.remove(conn.slot);
-        io.send(conn, buffer);
+        self.start_send(io, conn, buffer);
     }
 }

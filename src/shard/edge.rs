@@ -183,13 +183,18 @@ impl Shard {
         let can_park = self.can_make_job(request_bytes);
         match self.visit(io, &arrival.context, prepared, can_park) {
             Visited::Answer(answer) => Served::from(answer),
-            Visited::Waits(wait) => {
-                let job = self
-                    .make_job(arrival.context, arrival.head, arrival.body, arrival.close)
-                    .expect("it was asked whether there is room");
-                self.park(io, job, wait, prepared.rules.epoch);
-                Served::Waiting
-            }
+            Visited::Waits(wait) => match self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) {
+                Some(job) => {
+                    self.park(io, job, wait, prepared.rules.epoch);
+                    Served::Waiting
+                }
+                // What was asked of the partners took the last buffer: they are asked, but nobody waits.
+                None => {
+                    self.metrics.totals.parked_refused.increment();
+                    self.jobs.release(wait.at);
+                    Served::from(self.conclude(io, &arrival.context, prepared, 0))
+                }
+            },
         }
     }
 
@@ -217,7 +222,8 @@ impl Shard {
         if !self.credits.has(to) {
             return None;
         }
-        let room = self.buffers.take(0)?;
+        // A small one: a large one would pass for the other shard's own when it comes back.
+        let room = self.buffers.take_small()?;
         match self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) {
             Some(mut job) => {
                 job.room = Some(room);

@@ -27,6 +27,8 @@ pub struct Epoch {
     pub(super) partners: Box<[PartnerRuntime]>,
     /// Parked requests and partner calls that began under it.
     pub(super) users: usize,
+    /// Regular expressions whose evaluation may allocate.
+    pub(super) backtracking_regexes: usize,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,7 @@ impl Epoch {
             scratch: scratch.collect(),
             partners: partners.collect(),
             users: 0,
+            backtracking_regexes: ruleset.accounts.iter().map(|account| account.matcher.backtracking_regexes()).sum(),
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) fn resolvable(
         return Err(None);
     }
     let account = prepared.account;
-    let token = prepared.request.fields.authorization.and_then(|value| value.strip_prefix(b"Bearer "));
+    let token = prepared.request.fields.authorization.and_then(bearer_token);
     let has_token = account.token.as_deref().is_some_and(|own| token.is_some_and(|given| same_secret(own, given)));
     if token.is_some() && account.token.is_some() && !has_token {
         return Err(Some(ErrorCode::TokenInvalid));
@@ -82,6 +82,12 @@ pub(super) fn resolvable(
         Resolve::Any => true,
     };
     ids.iter().find(may_resolve).map(|id| hash.declared(id.source, id.id)).ok_or(None)
+}
+
+/// RFC 6750; the scheme's name is in any case (RFC 9110, section 11.1).
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
 /// Compares in a time that does not tell how much agreed.
@@ -122,7 +128,7 @@ pub(super) fn valid_ids<'a>(
 ) {
     let mut found = 0u32;
     let mut invalid = 0u32;
-    let mut spaces: SmallVec<[(&[u8], usize); DECLARED_IDS_READ_MAX]> = SmallVec::new();
+    let mut spaces: SmallVec<[(DataSourceId, usize); DECLARED_IDS_READ_MAX]> = SmallVec::new();
     for declared in &prepared.call.declared_ids {
         let Some(text) = declared.id else { continue };
         let id = match check(prepared, declared, text) {
@@ -136,24 +142,20 @@ pub(super) fn valid_ids<'a>(
                 continue;
             }
         };
-        found += 1;
-        if declared.scope == Scope::Namespace {
-            let place = spaces.iter().position(|(name, _)| *name == declared.source).unwrap_or(spaces.len());
-            if place == spaces.len() {
-                spaces.push((declared.source, 0));
-            }
-            spaces[place].1 += 1;
-            if spaces[place].1 > DECLARED_IDS_PER_NAMESPACE_MAX {
-                errors.insert(ErrorCode::NamespaceOverLimit);
-                found -= 1;
-                continue;
-            }
+        // A data source is one name space, by whichever of its names it is called.
+        let place = spaces.iter().position(|(source, _)| *source == id.source).unwrap_or(spaces.len());
+        if place == spaces.len() {
+            spaces.push((id.source, 0));
         }
-        if valid.len() == DECLARED_IDS_MAX {
-            errors.insert(ErrorCode::DeclaredIdOverLimit);
+        spaces[place].1 += 1;
+        if spaces[place].1 > DECLARED_IDS_PER_NAMESPACE_MAX {
+            errors.insert(ErrorCode::NamespaceOverLimit);
             continue;
         }
-        valid.push(id);
+        found += 1;
+        if valid.len() < DECLARED_IDS_MAX {
+            valid.push(id);
+        }
     }
     if found as usize > DECLARED_IDS_MAX {
         errors.insert_too_many_ids(found);

@@ -77,7 +77,7 @@ impl Shard {
         for &index in &values.prepared.account.partners {
             let partner = &rules.partners[index.0 as usize];
             if let Some(waits) = self.wants(io.now(), values, index, partner, deadline_ns)
-                && let Some(call) = self.call_for(io, values, index, partner, deadline_ns)
+                && let Some(call) = self.call_for(io, values, index, partner, waits.then_some(deadline_ns))
                 && waits
                 && let Some(job) = job
                 && self.calls.join(call, job)
@@ -125,14 +125,15 @@ impl Shard {
         Some(waits)
     }
 
-    /// The call for a visitor and partner: the one under way, or a new one.
+    /// The call for a visitor and partner: the one under way, or a new one. A request that waits for it does so until
+    /// its deadline; for the others that time may be over already.
     fn call_for<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
         values: &Values<'_>,
         index: PartnerIndex,
         partner: &Partner,
-        deadline_ns: u64,
+        waits_until_ns: Option<u64>,
     ) -> Option<CallId> {
         let now_ns = io.now().mono_ns;
         let epoch = values.prepared.rules.epoch;
@@ -158,8 +159,7 @@ impl Shard {
             return None;
         }
         let own_timeout_ns = now_ns + u64::from(partner.timeout_ms) * MS_NS;
-        let timeout_ns =
-            if partner.mode == Mode::Background { own_timeout_ns } else { own_timeout_ns.min(deadline_ns) };
+        let timeout_ns = own_timeout_ns.min(waits_until_ns.unwrap_or(u64::MAX));
         let request = self.render(partner, values, timeout_ns - now_ns, index)?;
         let lookup = Lookup {
             epoch,

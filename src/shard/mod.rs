@@ -73,11 +73,14 @@ pub struct Shard {
     clients: Box<[Client]>,
     connections: usize,
     idle: IdleList,
+    /// Those that are sent an answer, the one that takes longest first.
+    sending: IdleList,
     upstreams: Box<[Upstream]>,
     upstream_count: usize,
     buffers: Buffers,
 
     // Requests and calls that outlive a turn.
+    #[expect(clippy::vec_box, reason = "a job is moved between cores as a box; this is where the boxes wait")]
     spare_jobs: Vec<Box<Job>>,
     jobs: JobTable,
     calls: Calls<Lookup, JobRef>,
@@ -143,6 +146,7 @@ impl Shard {
             clients: (0..plan.clients_max).map(|_| Client::new()).collect(),
             connections: 0,
             idle: IdleList::new(plan.clients_max),
+            sending: IdleList::new(plan.clients_max),
             upstreams: (0..plan.upstreams_max).map(|_| Upstream::new()).collect(),
             upstream_count: 0,
             buffers: Buffers::new(plan.small_buffers, plan.large_buffers),
@@ -253,6 +257,7 @@ impl Shard {
             self.close_idle_since(io, now.mono_ns.saturating_sub(self.plan.idle_ns));
             self.sweep(now);
         }
+        self.break_off_stalled_since(io, now.mono_ns.saturating_sub(self.plan.idle_ns));
         self.tend_pools(io);
         self.retire(io);
         self.publish();
@@ -286,6 +291,7 @@ impl Shard {
         gauges.profile_cells_free.set(u64::from(memory.cells - memory.cells_used));
         gauges.ids.set(self.id_map.len() as u64);
         gauges.epoch.set(self.epochs.current.number());
+        gauges.backtracking_regexes.set(self.epochs.current.backtracking_regexes as u64);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::event::CallBuffers;
 use crate::event::call::{Call, Headers, Platform, Request as CallRequest};
 use crate::event::cookie::CookiesSent;
 use crate::event::errors::ErrorCode;
+use crate::event::form;
 use crate::event::host::{self, Site};
 use crate::http::Request;
 use crate::identity::EcidKey;
@@ -67,19 +68,39 @@ impl Prepared<'_> {
     }
 }
 
+/// The organisation that a call names: `None` when it names none, an error when nobody knows it.
+type Organisation = Result<Option<AccountIndex>, ErrorCode>;
+
+fn organisation(rules: &Ruleset, name: Option<&[u8]>) -> Organisation {
+    let find = |name| rules.organisations.get(name).copied().ok_or(ErrorCode::OrganisationInvalid);
+    name.map(find).transpose()
+}
+
 /// The account that a host name selects; on the host for ids, which is nobody's own, the organisation does.
-pub(super) fn account_of_host(
+fn account_of_host(
     rules: &Ruleset,
     host: Option<&[u8]>,
-    organisation: Option<AccountIndex>,
+    organisation: Organisation,
 ) -> Result<AccountIndex, ErrorCode> {
     let host = host.ok_or(ErrorCode::HostMissing)?;
     let account = match host::site(host, rules.server.base_domain.as_bytes()) {
         Site::Account(alias) => account_of_alias(rules, alias),
-        Site::Ids => organisation.or(rules.server.default_account),
+        Site::Ids => organisation?,
+        Site::Unknown => None,
         Site::Outside => rules.server.default_account,
     };
     account.ok_or(ErrorCode::HostUnknown)
+}
+
+/// The account of a request of which only the target was read.
+pub(super) fn account_of_target(rules: &Ruleset, request: &Request<'_>) -> Option<AccountIndex> {
+    let name = form::pairs(request.query).find(|(key, _)| *key == b"d_orgid").map(|(_, value)| value);
+    let mut room = [0; 256];
+    let name = match name {
+        Some(name) if name.len() <= room.len() => form::Scratch::new(&mut room).decode(name).ok(),
+        _ => None,
+    };
+    account_of_host(rules, request.host, organisation(rules, name)).ok()
 }
 
 fn account_of_alias(rules: &Ruleset, alias: &[u8]) -> Option<AccountIndex> {
@@ -95,6 +116,7 @@ fn account_of_alias(rules: &Ruleset, alias: &[u8]) -> Option<AccountIndex> {
 }
 
 /// Decodes a call and finds its account. Without one, the call is all there is, and the reason.
+#[expect(clippy::result_large_err, reason = "it lives on the stack for one call; boxing would allocate")]
 pub(super) fn prepare<'a>(
     rules: &'a Ruleset,
     request: &'a Request<'a>,
@@ -109,21 +131,20 @@ pub(super) fn prepare<'a>(
         user_agent: fields.user_agent,
         accept_language: fields.accept_language,
         referer: fields.referer,
-        referrer: None,
+        referrer: fields.referrer,
         date: fields.date,
     };
     let mut call = buffers.decode(&CallRequest { query: request.query, body, headers }, scratch);
-    let organisation = call.organisation.map(|text| rules.organisations.get(text).copied());
-    if organisation == Some(None) {
-        call.errors.insert(ErrorCode::OrganisationInvalid);
+    let organisation = organisation(rules, call.organisation);
+    if let Err(code) = organisation {
+        call.errors.insert(code);
     }
-    let organisation = organisation.flatten();
     let account_index = match account_of_host(rules, request.host, organisation) {
         Ok(index) => index,
         Err(code) => return Err((call, code)),
     };
     let account = &rules.accounts[account_index.0 as usize];
-    let named = organisation.map_or(account, |named| &rules.accounts[named.0 as usize]);
+    let named = organisation.ok().flatten().map_or(account, |named| &rules.accounts[named.0 as usize]);
     let cookies = CookiesSent::parse(fields.cookie.iter());
     let wishes = Wishes {
         opted_out: cookies.opted_out() || call.mid == Some(b"NOTARGET"),

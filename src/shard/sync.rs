@@ -7,14 +7,23 @@ use super::{Message, Shard};
 use crate::event::answer::{self, CookieValue, Cookies, Envelope};
 use crate::event::cookie::{CookiesSent, VisitorCookie};
 use crate::event::errors::ErrorSet;
+use crate::event::host::{self, Site};
 use crate::event::ibs::{self, SyncText};
-use crate::event::{host, redirect};
+use crate::event::redirect;
 use crate::identity::Uuid;
 use crate::ids::DataSourceId;
 use crate::limits::{DECLARED_ID_BYTES_MAX, LOCATION_BYTES_MAX};
 use crate::privacy::{Decision, Use, Wishes};
 use crate::reactor::Io;
 use crate::ruleset::{DataSource, Ruleset};
+
+/// What is known of a sync besides its text.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    source: Option<&'a DataSource>,
+    visitor: Option<Uuid>,
+    cookie: Option<Uuid>,
+}
 
 impl Shard {
     /// `/ibs:` and, as `confirmed`, its second hop after the cookie test.
@@ -65,7 +74,8 @@ impl Shard {
         let decision = Decision::new(&wishes, &policy.unwrap_or_default());
         if !decision.allows(Use::Sync) {
             let errors = decision.error().map(ErrorSet::of).unwrap_or_default();
-            return self.plain(io, rules, arrival, |out, envelope| answer::pixel(out, envelope, errors));
+            let envelope = self.sync_envelope(io, rules, arrival, source, None);
+            return Served::from(self.write_answer(|out| answer::pixel(out, &envelope, errors)));
         }
         let cookie = [cookies.demdex, cookies.dpm].into_iter().flatten().find_map(|cookie| match cookie {
             VisitorCookie::Uuid(text) => Uuid::parse(text),
@@ -75,7 +85,7 @@ impl Shard {
             // First a test whether the browser keeps cookies at all.
             let (id, shards) = (self.id, self.plan.shards);
             let uuid = identify::draw(&mut self.generator, id, &self.table_hash, shards);
-            let envelope = self.sync_envelope(io, rules, arrival, Some(uuid));
+            let envelope = self.sync_envelope(io, rules, arrival, source, Some(uuid));
             let location = answer::sync_test_location(&text);
             return Served::from(
                 self.write_answer(|out| answer::redirect(out, &envelope, ErrorSet::default(), &location)),
@@ -85,7 +95,7 @@ impl Shard {
         if let (Some(uuid), Some(source), Some(id)) = (visitor, source, sync.id) {
             self.map_synced(io, source, id, uuid);
         }
-        self.answer_sync(io, rules, arrival, sync, source, visitor, cookie)
+        self.answer_sync(io, rules, arrival, sync.redirect, Found { source, visitor, cookie })
     }
 
     fn map_synced<I: Io<Message = Message>>(&mut self, io: &mut I, source: &DataSource, id: &[u8], uuid: Uuid) {
@@ -107,21 +117,20 @@ impl Shard {
         io: &mut I,
         rules: &Ruleset,
         arrival: &Arrival<'_>,
-        sync: &ibs::Sync<'_>,
-        source: Option<&DataSource>,
-        visitor: Option<Uuid>,
-        cookie: Option<Uuid>,
+        redirect: Option<&[u8]>,
+        found: Found<'_>,
     ) -> Served {
+        let Found { source, visitor, cookie } = found;
         let mut room = [0; LOCATION_BYTES_MAX];
         let digits = visitor.map(Uuid::digits);
-        let location = match (sync.redirect, source) {
+        let location = match (redirect, source) {
             (Some(url), Some(source)) if redirect::is_allowed(url, &source.redirect_hosts) => {
                 let uuid = digits.as_ref().map_or(&[][..], |digits| &digits[..]);
                 redirect::sync_location(url, uuid, &mut room)
             }
             _ => None,
         };
-        let envelope = self.sync_envelope(io, rules, arrival, cookie);
+        let envelope = self.sync_envelope(io, rules, arrival, source, cookie);
         let errors = ErrorSet::default();
         Served::from(match location {
             Some(location) => self.write_answer(|out| answer::redirect(out, &envelope, errors, &[location])),
@@ -134,10 +143,13 @@ impl Shard {
         io: &I,
         rules: &'a Ruleset,
         arrival: &Arrival<'a>,
+        source: Option<&DataSource>,
         cookie: Option<Uuid>,
     ) -> Envelope<'a> {
+        let request = arrival.request;
         let base = &rules.server.base_domain;
-        let shares = host::shares_cookies(arrival.request.host.unwrap_or_default(), base.as_bytes());
+        let host = request.host.unwrap_or_default();
+        let shares = host::shares_cookies(host, base.as_bytes());
         let value = cookie.map(|uuid| CookieValue::Visitor(uuid.digits()));
         let cookies = Cookies {
             demdex: value,
@@ -145,6 +157,16 @@ impl Shard {
             domain: shares.then_some(base),
             partitioned: rules.server.partitioned,
         };
-        Envelope { cookies, ..self.bare_envelope(io, rules, arrival) }
+        let bare = self.bare_envelope(io, rules, arrival);
+        // On the host for ids a sync belongs to the account that owns the data source.
+        let origin = match (host::site(host, base.as_bytes()), source.and_then(|source| source.account)) {
+            (Site::Ids, Some(owner)) => {
+                let origins = &rules.accounts[owner.0 as usize].origins;
+                request.fields.origin.filter(|origin| origins.allows(origin))
+            }
+            (Site::Ids, None) => None,
+            _ => bare.origin,
+        };
+        Envelope { origin, cookies, ..bare }
     }
 }

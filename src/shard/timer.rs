@@ -149,11 +149,14 @@ fn slot_of(deadline_ns: u64) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 200, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..Default::default() })]
+        #![proptest_config(ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(1), ..Default::default() })]
         #[test]
-        fn fires_what_a_sorted_list_would(steps in prop::collection::vec((0u8..3, 0u32..20, 0u64..2_000_000_000), 1..200)) {
+        fn fires_what_a_sorted_list_would(
+            steps in prop::collection::vec((0u8..3, 0u32..20, 0u64..2_000_000_000), 1..200)
+        ) {
             let mut wheel = TimerWheel::new(20);
             let mut model = std::collections::BTreeMap::new();
             let mut now_ns = 5_000_000_000u64;
@@ -178,7 +181,8 @@ mod tests {
                             fired.push(timer);
                         }
                         fired.sort();
-                        let mut due: Vec<u32> = model.iter().filter(|(_, at)| **at <= now_ns).map(|(t, _)| *t).collect();
+                        let is_due = |(timer, at_ns): (&u32, &u64)| (*at_ns <= now_ns).then_some(*timer);
+                        let mut due: Vec<u32> = model.iter().filter_map(is_due).collect();
                         due.sort();
                         model.retain(|_, at| *at > now_ns);
                         prop_assert_eq!(fired, due);

@@ -78,18 +78,28 @@ impl Shard {
         self.epochs.of(job.epoch).users -= 1;
         let (context, answered) = (job.context, job.answered);
         self.room = job.room.take();
-        let answer = self.with_job(io, &rules, &job, |shard, io, prepared| {
-            let mut profile = shard.take_profile();
-            shard.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
-            let answer = shard.finish(io, &context, prepared, &mut profile, answered);
-            shard.profile = Some(profile);
-            answer
-        });
+        let answer =
+            self.with_job(io, &rules, &job, |shard, io, prepared| shard.conclude(io, &context, prepared, answered));
         job.room = self.room.take();
         self.deliver(io, job, answer.unwrap_or_else(|answer| answer));
     }
 
-    /// Decodes a job's request again. Its account may be gone since then, by a new ruleset: then the answer is an error.
+    /// The end of a visit after its partners were asked: loads the profile, which their answers may have changed.
+    pub(super) fn conclude<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        answered: u64,
+    ) -> Option<Buffer> {
+        let mut profile = self.take_profile();
+        self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
+        let answer = self.finish(io, context, prepared, &mut profile, answered);
+        self.profile = Some(profile);
+        answer
+    }
+
+    /// Decodes a job's request again. A new ruleset may have taken its account away: then the answer is an error.
     pub(super) fn with_job<I: Io<Message = Message>, R>(
         &mut self,
         io: &mut I,

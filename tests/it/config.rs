@@ -73,6 +73,32 @@ fn what_the_two_ways_to_compile_refuse_is_the_same() {
     assert_eq!(drawn(&errors), drawn(&load(&text, "rules.toml").expect_err("its rules are bad")));
 }
 
+/// Its words are the regex engine's and no business of a golden; its place is ours.
+#[test]
+fn a_bad_regular_expression_is_pointed_at_within_its_pattern() {
+    let text = read(&folder("good/rules.toml")).replace("zip == \"01234\"", "zip matchesregex \"0(1\"");
+    let errors = load(&text, "regex.toml").expect_err("a group is open");
+    let [error] = &errors[..] else { panic!("{}", drawn(&errors)) };
+    let line = text.lines().nth(error.line - 1).expect("the line that is named is there");
+    let pattern = line.find("0(1").expect("it is the line of the pattern");
+    assert!((pattern + 1..=pattern + 4).contains(&error.column), "{error}");
+    assert!(error.message.starts_with("bad regular expression"), "{error}");
+}
+
+/// What may go out is judged by where a signal's value comes from, not by its name alone.
+#[test]
+fn a_signal_is_as_private_as_its_source() {
+    let text = read(&folder("good/complete.toml"));
+    let private = text.replace("source_key = \"c_team\"", "source_key = \"p_team\"");
+    assert_ne!(text, private);
+    let errors = load(&private, "private.toml").expect_err("a partner is sent `c_sport`");
+    let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(messages, ["`c_sport` derives from a private signal and must not leave the server"]);
+    let elsewhere = private.replace("account = \"acme\"\nsource_key", "account = \"other\"\nsource_key");
+    assert_ne!(private, elsewhere);
+    ruleset(&elsewhere);
+}
+
 fn realised(account: &Account, only: Option<DataSourceId>, signals: &[(&str, &str)]) -> Vec<u32> {
     let signals: Vec<Signal<'_>> = signals
         .iter()
@@ -218,7 +244,7 @@ fn good_files_are_reported_on() {
 /// Nothing is lost, and nothing secret is shown.
 #[test]
 fn an_effective_config_is_a_config_again() {
-    for path in cases(&folder("good")).into_iter().chain([folder("complete.toml")]) {
+    for path in cases(&folder("good")) {
         let file = file::parse(&read(&path), file_name(&path)).unwrap_or_else(|errors| panic!("{}", drawn(&errors)));
         let effective = check::effective_config(&file);
         let again = load(&effective, "effective").unwrap_or_else(|errors| panic!("{}", drawn(&errors)));
@@ -230,16 +256,67 @@ fn an_effective_config_is_a_config_again() {
             assert!(account.token.as_ref().is_none_or(|token| !effective.contains(&token.0)));
         }
     }
-    assert!(
-        !check::effective_config(&file::parse(&read(&folder("complete.toml")), "").unwrap()).contains("000102030405")
-    );
+    let complete = folder("good/complete.toml");
+    let file = file::parse(&read(&complete), "complete.toml").unwrap_or_else(|errors| panic!("{}", drawn(&errors)));
+    assert!(file.server.secret.is_some() && !check::effective_config(&file).contains("000102030405"));
+}
+
+/// Whatever a line is changed to, the file is refused with a reason or runs.
+#[test]
+fn no_change_of_a_line_makes_loading_panic() {
+    let text = read(&folder("good/complete.toml"));
+    let lines: Vec<&str> = text.lines().collect();
+    let values = [
+        "0",
+        "1",
+        "7",
+        "10",
+        "65536",
+        "4294967295",
+        "-1",
+        "nan",
+        "true",
+        "[]",
+        "[1]",
+        "{}",
+        "\"\"",
+        "\"x\"",
+        "\"acme\"",
+        "\"\u{e9}\"",
+        "\"%sig_p_x%\"",
+        "\"http://a.example/%dpid_1!%\"",
+        "\"1T\"",
+        "\"a == 1\"",
+        "\"2T OR 1T\"",
+    ];
+    let (mut refused, mut loaded) = (0, 0);
+    for (at, line) in lines.iter().enumerate() {
+        let key = line.split_once(" = ").map(|(key, _)| key);
+        let changed = key.into_iter().flat_map(|key| values.iter().map(move |value| format!("{key} = {value}")));
+        for changed in changed.chain([String::new()]) {
+            let text = [&lines[..at], &[changed.as_str()], &lines[at + 1..]].concat().join("\n");
+            match load(&text, "changed.toml") {
+                Ok(file) => {
+                    let (rules, file) = file.into_ruleset(&secret(), 1);
+                    check::report(&file, &Source::new("changed.toml", &text), &rules, &NUMBERS);
+                    loaded += 1;
+                }
+                Err(errors) => {
+                    assert!(!errors.is_empty() && !drawn(&errors).is_empty());
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 1_000 && loaded > 100, "{refused} refused, {loaded} loaded");
 }
 
 #[test]
-fn without_a_file_nothing_is_served_and_nobody_asked() {
+fn without_a_file_this_machine_is_served_and_nobody_asked() {
     let loaded = load(pinion::config::DEFAULT_CONFIG, pinion::config::DEFAULT_CONFIG_NAME);
     let (rules, file) = loaded.unwrap_or_else(|errors| panic!("{}", drawn(&errors))).into_ruleset(&secret(), 1);
-    assert!(rules.accounts.is_empty() && rules.partners.is_empty() && rules.server.default_account.is_none());
+    assert!(rules.server.default_account.is_some() && rules.partners.is_empty());
+    assert!(file.server.listen.get_ref().iter().all(|address| address.ip().is_loopback()));
     assert_eq!(file.server.memory_max.get_ref().0, 256 << 20);
     assert!(file.server.admin.ip().is_loopback(), "the admin side is never open by default");
 }

@@ -8,10 +8,14 @@
     reason = "the bans of clippy.toml are for what serves, not for what tests it"
 )]
 
+mod allocations;
+mod allocator;
 mod config;
 mod http_vectors;
 mod licences;
+mod program;
 mod reactor;
+mod reactor_glommio;
 mod server;
 mod sim;
 mod tidy;

@@ -72,6 +72,8 @@ impl<H> Running<H> {
 #[derive(Default)]
 struct Echo {
     stopping: bool,
+    /// Don't stop before so many connections are closed.
+    closed_before_stop: usize,
     /// Give up on a connection after its first answer, by this `abort`.
     close_after_answer: Option<bool>,
     conns: HashMap<u32, EchoConn>,
@@ -175,8 +177,12 @@ impl Handler<Loop> for Echo {
     }
 
     fn on_turn(&mut self, _: &mut Loop) -> Option<u64> {
-        (!self.stopping).then_some(u64::MAX)
+        (!self.stopping || self.closed < self.closed_before_stop).then_some(u64::MAX)
     }
+}
+
+fn echo_until(closed_before_stop: usize) -> Echo {
+    Echo { closed_before_stop, ..Echo::default() }
 }
 
 fn client(address: SocketAddr) -> TcpStream {
@@ -211,14 +217,13 @@ fn settle<H>(running: &mut Running<H>) {
 
 #[test]
 fn echoes_and_tells_the_peer() {
-    let running = start(config(), Echo::default());
+    let running = start(config(), echo_until(1));
     let mut stream = client(running.address);
     for round in 0..50 {
         assert_eq!(echo_through(&mut stream, &pattern(round * 13 + 1, round)), pattern(round * 13 + 1, round));
     }
     let peer = stream.local_addr().unwrap();
     drop(stream);
-    thread::sleep(Duration::from_millis(20));
     let (echo, counters, _) = running.stop();
     assert_eq!(echo.peers, HashSet::from([peer]));
     assert_eq!((echo.accepted, echo.closed, echo.ended.as_slice()), (1, 1, &[false][..]));
@@ -268,7 +273,7 @@ fn starving_connections_all_get_their_turn() {
 
 #[test]
 fn two_thousand_connections_leave_every_slot_free() {
-    let running = start(Config { connections_max: 300, ..config() }, Echo::default());
+    let running = start(Config { connections_max: 300, ..config() }, echo_until(2_000));
     let address = running.address;
     let threads: Vec<_> = (0..4)
         .map(|seed| {
@@ -288,7 +293,6 @@ fn two_thousand_connections_leave_every_slot_free() {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    thread::sleep(Duration::from_millis(100));
     let (echo, counters, (clients, outgoing)) = running.stop();
     assert_eq!((echo.accepted, echo.closed, echo.conns.len()), (2_000, 2_000, 0));
     assert_eq!((counters.accepts, counters.closes), (2_000, 2_000));
@@ -384,7 +388,7 @@ fn the_end_comes_after_the_bytes_before_it_even_when_paused() {
 
 #[test]
 fn a_half_closed_client_still_gets_its_answer() {
-    let running = start(config(), Echo::default());
+    let running = start(config(), echo_until(1));
     let mut stream = client(running.address);
     let bytes = pattern(200_000, 9);
     let mut writer = stream.try_clone().unwrap();
@@ -397,19 +401,17 @@ fn a_half_closed_client_still_gets_its_answer() {
     stream.read_to_end(&mut back).unwrap();
     writing.join().unwrap();
     assert!(back == bytes);
-    thread::sleep(Duration::from_millis(20));
     let (echo, ..) = running.stop();
     assert_eq!((echo.closed, echo.ended.as_slice()), (1, &[false][..]));
 }
 
 #[test]
 fn a_reset_is_told_as_one() {
-    let running = start(config(), Echo::default());
+    let running = start(config(), echo_until(1));
     let stream = client(running.address);
     echo_through(&mut stream.try_clone().unwrap(), b"hello");
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
-    thread::sleep(Duration::from_millis(50));
     let (echo, _, (clients, _)) = running.stop();
     assert_eq!((echo.closed, echo.ended.as_slice()), (1, &[true][..]));
     assert_eq!(clients, 256 - 16);
@@ -435,7 +437,7 @@ fn closing_sends_the_answer_first_even_if_bytes_are_unread() {
 
 #[test]
 fn a_client_that_never_closes_is_cut_off() {
-    let echo = Echo { close_after_answer: Some(false), ..Echo::default() };
+    let echo = Echo { close_after_answer: Some(false), ..echo_until(1) };
     let running = start(config(), echo);
     let mut stream = client(running.address);
     assert_eq!(echo_through(&mut stream, b"x"), b"x");
@@ -451,7 +453,7 @@ fn a_client_that_never_closes_is_cut_off() {
 
 #[test]
 fn an_abort_resets() {
-    let echo = Echo { close_after_answer: Some(true), ..Echo::default() };
+    let echo = Echo { close_after_answer: Some(true), ..echo_until(1) };
     let running = start(config(), echo);
     let mut stream = client(running.address);
     stream.write_all(b"x").unwrap();
@@ -468,6 +470,7 @@ struct Stuck {
     conn: Option<ConnId>,
     history: Vec<&'static str>,
     stopping: bool,
+    events_before_stop: usize,
 }
 
 impl Handler<Loop> for Stuck {
@@ -489,20 +492,20 @@ impl Handler<Loop> for Stuck {
     }
 
     fn on_turn(&mut self, _: &mut Loop) -> Option<u64> {
-        (!self.stopping).then_some(u64::MAX)
+        (!self.stopping || self.history.len() < self.events_before_stop).then_some(u64::MAX)
     }
 }
 
 #[test]
 fn an_abort_gives_a_stuck_buffer_back_before_it_closes() {
-    let mut running = start(config(), Stuck::default());
+    let mut running = start(config(), Stuck { events_before_stop: 2, ..Stuck::default() });
     let stream = client(running.address);
-    thread::sleep(Duration::from_millis(50));
+    // The first byte tells that the send is under way.
+    assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
     // Closing politely waits for the send; aborting after all doesn't.
     running.tell(Note::Ball(0));
-    thread::sleep(Duration::from_millis(50));
+    thread::sleep(Duration::from_millis(20));
     running.tell(Note::Pause);
-    thread::sleep(Duration::from_millis(50));
     let (stuck, ..) = running.stop();
     assert_eq!(stuck.history, ["unsent", "closed"]);
     drop(stream);
@@ -512,7 +515,7 @@ fn an_abort_gives_a_stuck_buffer_back_before_it_closes() {
 fn a_runtime_may_end_with_everything_under_way() {
     let running = start(config(), Stuck::default());
     let streams: Vec<_> = (0..10).map(|_| client(running.address)).collect();
-    thread::sleep(Duration::from_millis(50));
+    streams.iter().for_each(|stream| assert_eq!(stream.peek(&mut [0]).unwrap(), 1));
     let begun = Instant::now();
     running.stop();
     assert!(begun.elapsed() < Duration::from_secs(1), "the kernel lets go at once");

@@ -9,7 +9,8 @@ const LINE_CHARACTERS_MAX: usize = 120;
 const FILE_LINES_MAX: usize = 600;
 
 /// Files that are longer than [`FILE_LINES_MAX`], each with its reason.
-const LONG_FILES: &[(&str, &str)] = &[];
+const LONG_FILES: &[(&str, &str)] =
+    &[("tests/it/reactor.rs", "one harness and two dozen short cases on it, which are read as a list")];
 
 /// Folders and files whose text is ours to write: everything but recorded cases.
 const ROOTS: &[&str] =
@@ -31,8 +32,8 @@ fn files_are_tidy() {
 }
 
 fn long_lines(path: &str, text: &str) -> Vec<String> {
-    // Prose wraps in its reader, and a table of TOML stands in one line.
-    if path.ends_with(".md") || path.ends_with(".toml") {
+    // Prose wraps in its reader, a table of TOML stands in one line, and so does a rule of CSS.
+    if [".md", ".toml", ".html"].iter().any(|ending| path.ends_with(ending)) {
         return Vec::new();
     }
     let too_long = |line: &str| line.chars().count() > LINE_CHARACTERS_MAX && !line.contains("://");
@@ -91,8 +92,10 @@ fn dead_files(files: &[(String, String)]) -> Vec<String> {
             format!("{folder}.rs"),
         ];
         let (declaration, by_path) = (format!("mod {name};"), format!("#[path = \"{name}.rs\"]"));
-        let names_it = |text: &str| text.contains(&declaration) || text.contains(&by_path);
-        files.iter().any(|(path, text)| parents.contains(path) && names_it(text))
+        files.iter().any(|(other, text)| {
+            let is_beside = other.rsplit_once('/').is_some_and(|(other_folder, _)| other_folder == folder);
+            parents.contains(other) && text.contains(&declaration) || is_beside && text.contains(&by_path)
+        })
     };
     let is_module = |path: &str| {
         let depth = path.split('/').count();

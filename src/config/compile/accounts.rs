@@ -1,5 +1,7 @@
 //! What of the server's and an account's tables needs no compiler.
 
+use toml::Spanned;
+
 use super::super::file;
 use super::Places;
 use super::rules::AccountRules;
@@ -8,7 +10,6 @@ use crate::identity::Secret;
 use crate::ids::PartnerIndex;
 use crate::privacy::{Policy, Uses};
 use crate::ruleset::{Account, Origins, ServerPolicy};
-use toml::Spanned;
 
 pub(super) fn server_policy(server: &file::Server, places: &Places<'_>) -> ServerPolicy {
     ServerPolicy {

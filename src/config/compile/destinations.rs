@@ -10,23 +10,27 @@ use crate::destination::{
 };
 use crate::ids::SegmentId;
 
-pub(in super::super) const COOKIE_TTL_DAYS_DEFAULT: u16 = 30;
-pub(in super::super) const COOKIE_SEPARATOR_DEFAULT: &str = ",";
+pub(in crate::config) const COOKIE_TTL_DAYS_DEFAULT: u16 = 30;
+pub(in crate::config) const COOKIE_SEPARATOR_DEFAULT: &str = ",";
 
 pub(super) fn compile(group: &Group<'_>, faults: &mut Faults<'_>) -> Option<Destinations> {
     let settings: Vec<Option<DestinationSettings>> = group.destinations.iter().map(|entry| settings(entry)).collect();
-    let settings: Vec<DestinationSettings> = settings.into_iter().flatten().collect();
-    match Destinations::compile(&settings) {
-        Ok(destinations) => Some(destinations),
-        Err(errors) => {
-            for error in errors {
-                let is_meant = |entry: &&&Destination| *entry.id.get_ref() == error.id;
-                let entry = group.destinations.iter().find(is_meant).expect("its settings came from there");
-                add(entry, error, faults);
+    for (entry, settings) in group.destinations.iter().zip(&settings) {
+        if let Some(message) = first_fault(settings.as_ref()) {
+            probe(entry, faults);
+            // For what no text of its own is to blame.
+            if faults.is_empty() {
+                faults.add_unless_told(entry.id.span(), message);
             }
-            None
         }
     }
+    Destinations::compile(&settings.into_iter().collect::<Option<Vec<_>>>()?).ok()
+}
+
+fn first_fault(settings: Option<&DestinationSettings>) -> Option<String> {
+    let Some(settings) = settings else { return Some("this destination lacks what its kind needs".to_owned()) };
+    let errors = Destinations::compile(std::slice::from_ref(settings)).err()?;
+    errors.into_iter().next().map(|error| error.message)
 }
 
 /// `None`: something that the kind needs is missing, which was told.
@@ -62,42 +66,49 @@ fn cookie_value(entry: &Destination, segment: SegmentId) -> String {
     entry.cookie_values.get(id.as_str()).map_or(id, |value| value.get_ref().clone())
 }
 
-fn add(entry: &Destination, error: DestinationError, faults: &mut Faults<'_>) {
-    if error.field == "values" {
-        return add_values(entry, faults);
-    }
-    let DestinationError { field, message, span, .. } = error;
-    let text = match field {
-        "name" => &entry.cookie_name,
-        "domain" => &entry.cookie_domain,
-        "key" => &entry.cookie_key,
-        "separator" => &entry.cookie_separator,
-        "url" => &entry.url,
-        "secure_url" => &entry.secure_url,
-        _ => &None,
-    };
-    match (text, span) {
-        (Some(text), Some(span)) => faults.add_within_unless_told(text, span, message),
-        (Some(text), None) => faults.add_unless_told(text.span(), message),
-        (None, _) => {
-            let ttl = entry.cookie_ttl_days.as_ref().filter(|_| field == "ttl");
-            faults.add_unless_told(ttl.map_or(entry.id.span(), Spanned::span), message);
+/// The compiler tells a destination's first fault. Each of its texts is compiled alone, so that each is told.
+fn probe(entry: &Destination, faults: &mut Faults<'_>) {
+    for (text, kind) in probes(entry) {
+        let alone = DestinationSettings { id: 0, vendor_id: None, kind };
+        for DestinationError { message, span, .. } in Destinations::compile(&[alone]).err().unwrap_or_default() {
+            match span {
+                Some(span) => faults.add_within_unless_told(text, span, message),
+                None => faults.add_unless_told(text.span(), message),
+            }
         }
     }
 }
 
-/// The compiler does not say which of a cookie's values it means, and stops at the first: each is compiled alone.
-fn add_values(entry: &Destination, faults: &mut Faults<'_>) {
-    let Some(DestinationSettings { id, vendor_id, kind: DestinationKind::Cookie(cookie) }) = settings(entry) else {
-        return;
+/// Each text of the destination, in settings that have no other fault.
+fn probes(entry: &Destination) -> Vec<(&Spanned<String>, DestinationKind)> {
+    let cookie = CookieSettings {
+        name: "c".to_owned(),
+        domain: ".example".to_owned(),
+        ttl_days: 1,
+        key: None,
+        separator: COOKIE_SEPARATOR_DEFAULT.to_owned(),
+        values: Vec::new(),
     };
-    for (segment, value) in &cookie.values {
-        let alone = CookieSettings { values: vec![(*segment, value.clone())], ..cookie.clone() };
-        let alone = DestinationSettings { id, vendor_id, kind: DestinationKind::Cookie(alone) };
-        let errors = Destinations::compile(&[alone]).err().unwrap_or_default();
-        for DestinationError { message, span, .. } in errors {
-            let written = &entry.cookie_values[segment.to_string().as_str()];
-            faults.add_within_unless_told(written, span.unwrap_or(0..value.len()), message);
-        }
-    }
+    let in_cookie = |text: &Option<Spanned<String>>, set: &dyn Fn(&mut CookieSettings, String)| {
+        let mut cookie = cookie.clone();
+        set(&mut cookie, text.as_ref().map_or(String::new(), |text| text.get_ref().clone()));
+        DestinationKind::Cookie(cookie)
+    };
+    let of_cookie = [
+        (&entry.cookie_name, in_cookie(&entry.cookie_name, &|cookie, text| cookie.name = text)),
+        (&entry.cookie_domain, in_cookie(&entry.cookie_domain, &|cookie, text| cookie.domain = text)),
+        (&entry.cookie_key, in_cookie(&entry.cookie_key, &|cookie, text| cookie.key = Some(text))),
+        (&entry.cookie_separator, in_cookie(&entry.cookie_separator, &|cookie, text| cookie.separator = text)),
+    ];
+    let of_cookie = of_cookie.into_iter().filter_map(|(text, kind)| Some((text.as_ref()?, kind)));
+    let of_values = entry.cookie_values.values().map(|value| {
+        let values = vec![(SegmentId(0), value.get_ref().clone())];
+        (value, DestinationKind::Cookie(CookieSettings { values, ..cookie.clone() }))
+    });
+    let of_url = [&entry.url, &entry.secure_url].into_iter().flatten().map(|url| {
+        let tag = UrlTag::default();
+        let settings = UrlSettings { tag, url: url.get_ref().clone(), secure_url: None, segments: Vec::new() };
+        (url, DestinationKind::Url(settings))
+    });
+    of_cookie.chain(of_values).chain(of_url).collect()
 }

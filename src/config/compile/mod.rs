@@ -83,33 +83,22 @@ impl Parts {
     fn compile(file: &File, faults: &mut Faults<'_>) -> Option<Parts> {
         let places = Places::new(file);
         let grouped = Grouped::new(file, &places);
-        let rules: Vec<Option<AccountRules>> = file
-            .accounts
-            .iter()
-            .zip(&grouped.accounts)
-            .map(|(account, group)| rules::compile(account, group, faults))
-            .collect();
-        let destinations: Vec<Option<Destinations>> = file
-            .accounts
-            .iter()
-            .zip(&grouped.accounts)
-            .map(|(_, group)| destinations::compile(group, faults))
-            .collect();
+        let accounts = file.accounts.iter().zip(&grouped.accounts);
+        let rules: Vec<Option<AccountRules>> =
+            accounts.map(|(account, group)| rules::compile(account, group, &grouped.lost, faults)).collect();
+        let destinations: Vec<Option<Destinations>> =
+            grouped.accounts.iter().map(|group| destinations::compile(group, faults)).collect();
         let codes = partners::segment_codes(file);
         let partners: Vec<Option<Partner>> =
             file.partners.iter().map(|entry| partners::compile(entry, file, &places, &codes, faults)).collect();
         let rules: Vec<AccountRules> = rules.into_iter().collect::<Option<_>>()?;
         let destinations: Vec<Destinations> = destinations.into_iter().collect::<Option<_>>()?;
         let partners: Vec<Partner> = partners.into_iter().collect::<Option<_>>()?;
+        let addresses = file.partners.iter().zip(&partners);
         Some(Parts {
             traits: catalog(&grouped, &rules),
             accounts: rules.into_iter().zip(destinations).collect(),
-            partner_addresses: file
-                .partners
-                .iter()
-                .zip(&partners)
-                .map(|(entry, partner)| partners::addresses(entry, partner))
-                .collect(),
+            partner_addresses: addresses.map(|(entry, partner)| partners::addresses(entry, partner)).collect(),
             partners,
         })
     }
@@ -139,8 +128,8 @@ impl Parts {
 }
 
 fn by_text(file: &File, text: impl Fn(&file::Account) -> &Spanned<String>) -> AHashMap<Box<[u8]>, AccountIndex> {
-    let entry = |(index, account)| (text(account).get_ref().as_bytes().into(), AccountIndex(index as u16));
-    file.accounts.iter().enumerate().map(|(index, account)| entry((index, account))).collect()
+    let accounts = file.accounts.iter().enumerate();
+    accounts.map(|(index, account)| (text(account).get_ref().as_bytes().into(), AccountIndex(index as u16))).collect()
 }
 
 /// Where references lead.

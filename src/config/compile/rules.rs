@@ -13,28 +13,34 @@ use crate::ruleset::{MergeRule, MergedPerson, MergedProgram};
 use crate::segments::{Program, SegmentRule};
 
 /// The file's tables by account.
-pub(in super::super) struct Grouped<'f> {
-    pub(in super::super) accounts: Vec<Group<'f>>,
+pub(in crate::config) struct Grouped<'f> {
+    pub(in crate::config) accounts: Vec<Group<'f>>,
+    /// Traits whose data source leads nowhere, ascending: they were told, and what names them is not.
+    pub(super) lost: Vec<TraitId>,
 }
 
 /// One account's, in the order of the file.
 #[derive(Default)]
-pub(in super::super) struct Group<'f> {
-    pub(in super::super) traits: Vec<&'f file::Trait>,
+pub(in crate::config) struct Group<'f> {
+    pub(in crate::config) traits: Vec<&'f file::Trait>,
     pub(super) segments: Vec<&'f file::Segment>,
     pub(super) derived_signals: Vec<&'f file::DerivedSignal>,
     pub(super) destinations: Vec<&'f file::Destination>,
 }
 
 impl<'f> Grouped<'f> {
-    pub(in super::super) fn new(file: &'f File, places: &Places<'_>) -> Grouped<'f> {
+    pub(in crate::config) fn new(file: &'f File, places: &Places<'_>) -> Grouped<'f> {
         let mut accounts: Vec<Group<'f>> = file.accounts.iter().map(|_| Group::default()).collect();
         let mut with = |account: Option<AccountIndex>, add: &dyn Fn(&mut Group<'f>)| {
             if let Some(account) = account {
                 add(&mut accounts[usize::from(account.0)]);
             }
         };
+        let mut lost = Vec::new();
         for entry in &file.traits {
+            if places.owner(&entry.data_source).is_none() {
+                lost.push(TraitId(*entry.id.get_ref()));
+            }
             with(places.owner(&entry.data_source), &|group| group.traits.push(entry));
         }
         for entry in &file.segments {
@@ -46,7 +52,8 @@ impl<'f> Grouped<'f> {
         for entry in &file.destinations {
             with(places.account(&entry.account), &|group| group.destinations.push(entry));
         }
-        Grouped { accounts }
+        lost.sort_unstable();
+        Grouped { accounts, lost }
     }
 }
 
@@ -59,17 +66,23 @@ pub(super) struct AccountRules {
     pub(super) segments: Box<[(SegmentId, u32)]>,
 }
 
-pub(super) fn compile(account: &file::Account, group: &Group<'_>, faults: &mut Faults<'_>) -> Option<AccountRules> {
+pub(super) fn compile(
+    account: &file::Account,
+    group: &Group<'_>,
+    lost: &[TraitId],
+    faults: &mut Faults<'_>,
+) -> Option<AccountRules> {
     let mut traits: Vec<TraitId> = group.traits.iter().map(|entry| TraitId(*entry.id.get_ref())).collect();
     traits.sort_unstable();
     let options = MatcherOptions { case_insensitive_values: account.case_insensitive_values };
+    let is_trait = |id: TraitId| traits.binary_search(&id).is_ok() || lost.binary_search(&id).is_ok();
     let matcher = compile_matcher(group, options, faults);
-    let program = compile_program(group, file::MergeRule::Device, &traits, faults);
+    let program = compile_program(group, file::MergeRule::Device, &is_trait, faults);
     let merged: Vec<Option<MergedProgram>> = MERGE_RULES
         .iter()
         .filter(|(written, _)| group.segments.iter().any(|segment| segment.merge_rule == *written))
         .map(|&(written, rule)| {
-            Some(MergedProgram { rule, program: compile_program(group, written, &traits, faults)? })
+            Some(MergedProgram { rule, program: compile_program(group, written, &is_trait, faults)? })
         })
         .collect();
     let mut segments: Vec<(SegmentId, u32)> = group.segments.iter().map(|entry| segment_ids(entry)).collect();
@@ -97,7 +110,7 @@ fn segment_ids(entry: &file::Segment) -> (SegmentId, u32) {
 }
 
 /// The expressions of the rule-based traits, in the order in which the matcher is given them.
-pub(in super::super) fn expressions<'g, 'f>(
+pub(in crate::config) fn expressions<'g, 'f>(
     group: &'g Group<'f>,
 ) -> impl Iterator<Item = (&'f file::Trait, &'f Spanned<String>)> + use<'g, 'f> {
     group.traits.iter().filter_map(|entry| Some((*entry, entry.expression.as_ref()?)))
@@ -133,7 +146,7 @@ fn compile_matcher(group: &Group<'_>, options: MatcherOptions, faults: &mut Faul
 fn compile_program(
     group: &Group<'_>,
     merge_rule: file::MergeRule,
-    traits: &[TraitId],
+    is_trait: &dyn Fn(TraitId) -> bool,
     faults: &mut Faults<'_>,
 ) -> Option<Program> {
     let entries: Vec<&file::Segment> =
@@ -142,7 +155,7 @@ fn compile_program(
         .iter()
         .map(|entry| SegmentRule { id: SegmentId(*entry.id.get_ref()), expression: entry.expression.get_ref().clone() })
         .collect();
-    let found = match Program::compile(&rules, &|id| traits.binary_search(&id).is_ok()) {
+    let found = match Program::compile(&rules, is_trait) {
         Ok(program) => return Some(program),
         Err(found) => found,
     };

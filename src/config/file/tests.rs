@@ -20,7 +20,7 @@ fn drawn(errors: &[ConfigError]) -> String {
 
 #[test]
 fn what_is_left_out_has_its_default() {
-    let file = parse_case("least.toml");
+    let file = parse_case("good/least.toml");
     let server = &file.server;
     assert_eq!(server.listen.get_ref()[..], ["0.0.0.0:8080".parse().unwrap(), "[::]:8080".parse().unwrap()]);
     assert_eq!(server.admin, "127.0.0.1:9090".parse().unwrap());
@@ -44,7 +44,7 @@ fn what_is_left_out_has_its_default() {
 /// This file writes every key down once, so a key that is renamed or lost fails here.
 #[test]
 fn every_key_is_read() {
-    let file = parse_case("complete.toml");
+    let file = parse_case("good/complete.toml");
     assert_eq!(file.server.cores.as_ref().unwrap().get_ref()[..], [0, 1]);
     assert!(file.server.trusted_proxies[1].contains("2001:db8::7".parse().unwrap()));
     assert_eq!(file.accounts.len(), 2);
@@ -69,7 +69,7 @@ fn a_fault_in_each_line_is_told_in_the_order_of_the_file() {
 
 #[test]
 fn no_text_makes_the_parser_panic() {
-    let text = read("complete.toml");
+    let text = read("good/complete.toml");
     for cut in (0..text.len()).step_by(7).filter(|&cut| text.is_char_boundary(cut)) {
         let half = [&text[..cut], &text[text.ceil_char_boundary(cut + 5)..]].concat();
         for errors in [parse(&text[..cut], "x"), parse(&half, "x")].into_iter().filter_map(Result::err) {

@@ -79,7 +79,7 @@ fn check_ids(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
     }
     let is_default_body = entry.body.is_none() && entry.method == Method::Post;
     let written = [
-        Some(entry.user_id.span()).filter(|span| !span.is_empty()),
+        Some(entry.user_id.span()).filter(|_| *entry.user_id.get_ref() != UserId::Uuid),
         entry.eids.first().map(|sent| sent.data_source.span()),
     ];
     for span in written.into_iter().flatten().filter(|_| !is_default_body) {

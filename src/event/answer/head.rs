@@ -3,6 +3,7 @@
 
 use super::cursor::Cursor;
 use crate::event::errors::ErrorSet;
+use crate::limits::DECLARED_IDS_OVER_MAX;
 
 /// What all answers of a call share.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,7 +86,7 @@ impl Head<'_> {
     /// An upper bound of what [`Head::write`] writes.
     pub(super) fn bytes_max(&self, envelope: &Envelope<'_>) -> usize {
         // All fixed text is 1,350 bytes when every header is there; four cookies are 180 bytes each without domain.
-        const FIXED: usize = 1_500;
+        const FIXED: usize = 1_500 + 4 * DECLARED_IDS_OVER_MAX;
         const COOKIE: usize = 200;
         let cookies = if envelope.cookies.partitioned { 4 } else { 2 };
         let location: usize = self.location.iter().map(|part| 3 * part.len()).sum();

@@ -14,7 +14,7 @@ pub use json::{Destination, DestinationKind, EventAnswer, IdAnswer, IdSync, Stuf
 use self::head::Head;
 use super::endpoint::Endpoint;
 use super::errors::{ErrorCode, ErrorSet};
-use crate::limits::ANSWER_BYTES_MAX;
+use crate::limits::{ANSWER_BYTES_MAX, DECLARED_IDS_OVER_MAX};
 
 /// The answer does not fit the buffer that was given; one of `BUFFER_LARGE_BYTES` takes every answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,10 +178,12 @@ const POLICY_REFERENCE: &[u8] = b"<?xml version=\"1.0\"?>\n<META xmlns=\"http://
 <POLICY-REFERENCES/></META>\n";
 
 /// Room that a list leaves free for what comes after it in a body: errors with their messages, ids, closing brackets.
-const BODY_END_BYTES_MAX: usize = 6 * 1024;
+const BODY_END_BYTES_MAX: usize = 12 * 1024;
+/// Errors that one answer can tell.
+const ERRORS_MAX: usize = ErrorCode::ALL.len() + DECLARED_IDS_OVER_MAX;
 
 const _: () = assert!(BODY_END_BYTES_MAX < ANSWER_BYTES_MAX);
-const _: () = assert!(ErrorCode::ALL.len() * 96 < BODY_END_BYTES_MAX - 2_048);
+const _: () = assert!(ERRORS_MAX * 96 < BODY_END_BYTES_MAX - 2_048);
 
 #[cfg(test)]
 mod tests;

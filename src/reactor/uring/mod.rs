@@ -237,16 +237,16 @@ impl<M> Io for Uring<M> {
         self.acceptor.accepting = accepting;
     }
 
-    fn post_room(&self, to: ShardId) -> usize {
-        self.mailbox.room(to)
-    }
-
     fn post(&mut self, to: ShardId, message: M) -> Result<(), M> {
         if self.mailbox.push(to, message)? == Receiver::Asleep {
             self.counters.wakes += 1;
             self.submit_bell(to);
         }
         Ok(())
+    }
+
+    fn post_room(&self, to: ShardId) -> usize {
+        self.mailbox.room(to)
     }
 }
 

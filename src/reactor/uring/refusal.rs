@@ -58,7 +58,8 @@ impl fmt::Display for Refusal {
             Refusal::Missing => write!(f, "this kernel has no io_uring: run Linux 6.1 or newer"),
             Refusal::Old => write!(
                 f,
-                "this kernel's io_uring is too old: run Linux 6.1 or newer, or choose `--runtime glommio` (5.10 or newer)"
+                "this kernel's io_uring is too old: run Linux 6.1 or newer, or choose `--runtime glommio` (5.10 or \
+                 newer)"
             ),
             Refusal::Sysctl(value) => write!(
                 f,

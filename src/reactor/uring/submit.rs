@@ -35,10 +35,9 @@ impl<M> Uring<M> {
     pub(super) fn submit_receive(&mut self, slot: u32) {
         let entry = match self.table.at(slot).manner {
             Manner::Steady => opcode::RecvMulti::new(Fixed(slot), GROUP).build(),
-            Manner::Unknown | Manner::Bursting => opcode::Recv::new(Fixed(slot), ptr::null_mut(), 0)
-                .buf_group(GROUP)
-                .build()
-                .flags(Flags::BUFFER_SELECT),
+            Manner::Unknown | Manner::Bursting => {
+                opcode::Recv::new(Fixed(slot), ptr::null_mut(), 0).buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
+            }
         };
         // SAFETY: the kernel writes into the provided blocks only, which are unmapped only after everything that is
         // under way has completed (`Drop`).

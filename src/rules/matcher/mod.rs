@@ -76,6 +76,11 @@ impl Matcher {
         &self.warnings
     }
 
+    /// Regular expressions that may run on the backtracking engine: only these may allocate while they are evaluated.
+    pub fn backtracking_regexes(&self) -> usize {
+        self.regexes.iter().map(Regexes::backtracking_count).sum()
+    }
+
     pub fn scratch(&self) -> MatcherScratch {
         MatcherScratch::new(self)
     }

@@ -49,6 +49,11 @@ impl Regexes {
         }
     }
 
+    /// How many may run on the backtracking engine.
+    pub(crate) fn backtracking_count(&self) -> usize {
+        self.singles.iter().filter(|(regex, _)| regex.may_allocate()).count()
+    }
+
     /// Calls `on_true` with each predicate whose pattern matches. Returns how many gave up.
     pub(crate) fn search(&self, value: &[u8], cache: &mut RegexesCache, mut on_true: impl FnMut(u32)) -> u32 {
         for ((set, predicates), cache) in self.sets.iter().zip(&mut cache.sets) {
@@ -63,5 +68,18 @@ impl Regexes {
             }
         }
         given_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_backtrack_are_counted() {
+        let patterns = ["a+", "(?=a).", "(?s).*a.{30}", "a\\b", "[ab]*"];
+        let compiled = |pattern: &'static str| (pattern, Arc::new(JavaRegex::compile(pattern).unwrap()), 0);
+        assert_eq!(Regexes::new(patterns.map(compiled).into()).backtracking_count(), 2);
+        assert_eq!(Regexes::new(vec![compiled("a+")]).backtracking_count(), 0);
     }
 }

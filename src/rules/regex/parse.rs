@@ -3,7 +3,7 @@
 //! Where Java's own reading is an accident of its parser (`[a&&&b]`, white space inside an escape under `(?x)`), the
 //! pattern is rejected; `tests/cases/regex/deviations.txt` lists these forms.
 
-use std::collections::HashMap;
+use ahash::{HashMap, HashMapExt};
 
 use super::RegexError;
 use super::cursor::{Cursor, Flags};

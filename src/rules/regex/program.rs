@@ -1,6 +1,6 @@
 //! A syntax tree as a row of instructions for the backtracking engine.
 
-use std::collections::HashMap;
+use ahash::{HashMap, HashMapExt};
 
 use super::set::CharSet;
 use super::syntax::{Assertion, Fold, Kind, Look, Method, Node, Repeat};

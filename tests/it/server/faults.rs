@@ -5,14 +5,13 @@
 //! 50 ms, and of three rounds one must pass. What answers hold and what is counted must be right in every round.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pinion::metrics::PartnerTotals;
 use socket2::{Domain, Socket, Type};
 
 use super::partner::{Act, Partner, json};
-use super::{Options, Server};
+use super::{Options, Server, alone};
 
 const CONFIG: &str = include_str!("faults.toml");
 const BUDGET_MS: f64 = 30.0;
@@ -21,12 +20,6 @@ const RESERVE_MS: f64 = 5.0;
 const CALLS: u64 = 6;
 const PHOTO: &str = r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#;
 const MUSIC: &str = r#"{"segment":[{"segment_id":"music","ttl":86400}]}"#;
-
-/// Tests that measure run one at a time.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What becomes of the calls to a partner.
 struct Expected {
@@ -59,26 +52,32 @@ fn check(name: &str, act: &Act, expected: &Expected) {
 fn check_at(name: &str, faulty: SocketAddr, expected: &Expected) {
     let _alone = alone();
     let mut rounds = Vec::new();
-    for _ in 0..3 {
-        let mut took_ms = round(name, faulty, expected);
+    while rounds.len() < 3 {
+        let Some(mut took_ms) = round(name, faulty, expected) else {
+            rounds.push(Vec::new());
+            continue;
+        };
         took_ms.sort_by(f64::total_cmp);
-        let (best, worst) = (took_ms[0], took_ms[took_ms.len() - 1]);
-        println!(
-            "{name}: best {best:.2} ms, median {:.2}, worst {worst:.2}, budget {BUDGET_MS}",
-            took_ms[took_ms.len() / 2]
-        );
+        let [best, median, worst] = [0, took_ms.len() / 2, took_ms.len() - 1].map(|at| took_ms[at]);
+        println!("{name}: best {best:.2} ms, median {median:.2}, worst {worst:.2}, budget {BUDGET_MS}");
         if best <= BUDGET_MS + 5.0 && worst <= BUDGET_MS + 50.0 {
             return;
         }
         rounds.push(took_ms);
     }
-    panic!("{name}: never within the budget of {BUDGET_MS} ms: {rounds:.2?}");
+    panic!("{name}: never within the budget of {BUDGET_MS} ms, or never answered in time: {rounds:.2?}");
 }
 
-/// Some calls to a fresh server. Returns how long each took, in milliseconds.
-fn round(name: &str, faulty: SocketAddr, expected: &Expected) -> Vec<f64> {
+/// Some calls to a fresh server. Returns how long each took, in milliseconds, or `None` when a partner that answers at
+/// once did not get to it in time: then the machine was busy with something else.
+fn round(name: &str, faulty: SocketAddr, expected: &Expected) -> Option<Vec<f64>> {
     let healthy = Partner::start(Act::Answer(Duration::ZERO, json(MUSIC)));
-    let options = Options { partners: vec![faulty, healthy.address], connections_max: 32, ..Options::default() };
+    let options = Options {
+        partners: vec![faulty, healthy.address],
+        connections_max: 32,
+        memory_bytes: 4 << 20,
+        ..Options::default()
+    };
     let server = Server::start(CONFIG, options);
     let mut client = server.connect();
     let segments: &[u64] = if expected.answers { &[101, 102] } else { &[102] };
@@ -87,6 +86,10 @@ fn round(name: &str, faulty: SocketAddr, expected: &Expected) -> Vec<f64> {
         let start = Instant::now();
         let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2", "");
         let took = start.elapsed().as_secs_f64() * 1e3;
+        let timeouts = |partner: usize| server.metrics()[0].partners[partner].totals.timeouts.value();
+        if timeouts(1) > 0 || !expected.waits && timeouts(0) > 0 {
+            return None;
+        }
         assert_eq!(reply.status, 200, "{name}: {}", reply.head);
         assert_eq!(reply.ids("segments"), segments, "{name}");
         assert_eq!(reply.json().get("errors"), None, "{name}");
@@ -115,7 +118,7 @@ fn round(name: &str, faulty: SocketAddr, expected: &Expected) -> Vec<f64> {
     server.wait_until("partner connections closed", |server| {
         server.gauge(|gauges| gauges.partner_connections.value()) == 0
     });
-    took_ms
+    Some(took_ms)
 }
 
 /// An answer that says how long its body is, truly or not.
@@ -180,7 +183,11 @@ fn partners_whose_answer_is_none() {
 fn partners_that_send_too_much() {
     let large = format!(r#"{{"segment":[],"rest":"{}"}}"#, "x".repeat(64 * 1024));
     check("large body", &at_once(json(&large)), &IS_TOO_LARGE);
-    check("large body in one chunk", &at_once(chunked(&format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len()))), &IS_TOO_LARGE);
+    check(
+        "large body in one chunk",
+        &at_once(chunked(&format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len()))),
+        &IS_TOO_LARGE,
+    );
     let chunks = "400\r\n".to_owned() + &"x".repeat(1024) + "\r\n";
     check("large body in many chunks", &at_once(chunked(&chunks.repeat(80))), &IS_TOO_LARGE);
     let head = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(20 * 1024));

@@ -6,16 +6,19 @@ mod counting;
 mod faults;
 mod flood;
 mod lookups;
+mod mutation;
 pub mod partner;
+mod protocol;
 mod reload;
 mod smoke;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pinion::config;
+use pinion::config::file::Runtime;
 use pinion::control::shards::{Launch, Shards};
 use pinion::http::response::{Answer, ResponseParser};
 use pinion::identity::Secret;
@@ -38,20 +41,41 @@ pub struct Options {
     pub partners: Vec<SocketAddr>,
     pub connections_max: usize,
     pub on_ready: Option<fn(ShardId)>,
+    pub runtime: Runtime,
+    /// What profiles and ids may take, of all shards together.
+    pub memory_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { shards: 1, partners: Vec::new(), connections_max: 1_024, on_ready: None }
+        Options {
+            shards: 1,
+            partners: Vec::new(),
+            connections_max: 1_024,
+            on_ready: None,
+            runtime: Runtime::Uring,
+            memory_bytes: 64 << 20,
+        }
     }
 }
 
 /// Compiles a config that must be good.
 pub fn ruleset(text: &str) -> Arc<Ruleset> {
+    ruleset_of_epoch(text, 1)
+}
+
+/// The same, for a server that has had others.
+pub fn ruleset_of_epoch(text: &str, epoch: u64) -> Arc<Ruleset> {
     let loaded = config::load(text, "test.toml").unwrap_or_else(|faults| {
         panic!("{}", faults.iter().map(ToString::to_string).collect::<String>());
     });
-    Arc::new(loaded.into_ruleset(&secret(), 1).0)
+    Arc::new(loaded.into_ruleset(&secret(), epoch).0)
+}
+
+/// Tests that measure run one at a time.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub fn secret() -> Secret {
@@ -62,8 +86,9 @@ impl Server {
     pub fn start(config: &str, options: Options) -> Server {
         let ruleset = ruleset(config);
         let connections = ruleset.partners.iter().map(|partner| partner.pool.connections_max).sum();
-        let plan = Plan::new(options.shards, options.connections_max, 64 << 20, connections);
+        let plan = Plan::new(options.shards, options.connections_max, options.memory_bytes, connections);
         let launch = Launch {
+            runtime: options.runtime,
             ruleset: Arc::clone(&ruleset),
             plan,
             listeners: vec![([127, 0, 0, 1], 0).into()],
@@ -159,7 +184,10 @@ pub struct Reply {
 
 impl Connection {
     pub fn to(address: SocketAddr) -> Connection {
-        let stream = TcpStream::connect(address).expect("the server listens");
+        Connection::of(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    pub fn of(stream: TcpStream) -> Connection {
         stream.set_nodelay(true).expect("a TCP socket");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a TCP socket");
         Connection { stream, received: Vec::new() }
@@ -178,7 +206,18 @@ impl Connection {
     /// The next answer, or `None` when the server closed instead.
     #[track_caller]
     pub fn try_receive(&mut self) -> Option<Reply> {
-        let mut parser = ResponseParser::new(false, 128 * 1024);
+        self.try_receive_to(false)
+    }
+
+    /// The next answer, which is to HEAD.
+    #[track_caller]
+    pub fn receive_to_head(&mut self) -> Reply {
+        self.try_receive_to(true).expect("an answer before the connection ends")
+    }
+
+    #[track_caller]
+    fn try_receive_to(&mut self, to_head: bool) -> Option<Reply> {
+        let mut parser = ResponseParser::new(to_head, 128 * 1024);
         loop {
             if let Answer::Complete(response) = parser.advance(&mut self.received) {
                 let head = String::from_utf8_lossy(&self.received[..response.body.start]).trim_end().to_owned();
@@ -186,14 +225,23 @@ impl Connection {
                 self.received.drain(..response.consumed);
                 return Some(Reply { status: response.status, head, body });
             }
-            let mut room = [0; 16 * 1024];
-            match self.stream.read(&mut room) {
-                Ok(0) => return None,
-                Ok(len) => self.received.extend_from_slice(&room[..len]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("no answer: {error}; so far {:?}", String::from_utf8_lossy(&self.received)),
+            if !self.read_more() {
+                return None;
             }
         }
+    }
+
+    /// Waits for more bytes; `false` when the server closed.
+    #[track_caller]
+    fn read_more(&mut self) -> bool {
+        let mut room = [0; 16 * 1024];
+        match self.stream.read(&mut room) {
+            Ok(0) => return false,
+            Ok(len) => self.received.extend_from_slice(&room[..len]),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return false,
+            Err(error) => panic!("no answer: {error}; so far {:?}", String::from_utf8_lossy(&self.received)),
+        }
+        true
     }
 
     /// Asks with GET, on the given host, with further header lines (each ended by CRLF).

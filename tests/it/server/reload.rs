@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pinion::config;
 use pinion::ruleset::Ruleset;
 
 use super::partner::{Act, Partner, json};
@@ -23,8 +22,7 @@ fn config(segment: u32) -> String {
 }
 
 fn ruleset(segment: u32, epoch: u64) -> Arc<Ruleset> {
-    let loaded = config::load(&config(segment), "test.toml").expect("the config is good");
-    Arc::new(loaded.into_ruleset(&super::secret(), epoch).0)
+    super::ruleset_of_epoch(&config(segment), epoch)
 }
 
 /// A server whose partner answers when the guard is dropped.
@@ -35,8 +33,7 @@ fn start(lock: &Arc<Mutex<()>>, shards: u16) -> (Server, Partner, MutexGuard<'_,
     (Server::start(&config(101), options), partner, guard)
 }
 
-const REQUEST: &[u8] =
-    b"GET /event?d_rtbd=json&d_cts=2&c_product=camera HTTP/1.1\r\nHost: shop.example.net\r\n\r\n";
+const REQUEST: &[u8] = b"GET /event?d_rtbd=json&d_cts=2&c_product=camera HTTP/1.1\r\nHost: shop.example.net\r\n\r\n";
 
 fn visit(client: &mut Connection) -> Reply {
     client.send(REQUEST);
@@ -97,9 +94,8 @@ fn parked_requests_finish_by_the_rules_they_began_with() {
     assert_eq!(server.total(|totals| totals.rulesets_loaded.value()), 2);
     drop(client);
     server.assert_quiet();
-    server.wait_until("old connections closed", |server| {
-        server.gauge(|gauges| gauges.partner_connections.value()) <= 1
-    });
+    server
+        .wait_until("old connections closed", |server| server.gauge(|gauges| gauges.partner_connections.value()) <= 1);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Client {
     received: Vec<u8>,
     parser: ResponseParser,
     broke_off: bool,
+    /// Takes no answer.
+    stalls: bool,
     record: Rc<RefCell<Record>>,
 }
 
@@ -38,6 +40,7 @@ impl Client {
         let mut random = Random::new(seed);
         Client {
             pipelines: random.one_in(3),
+            stalls: random.one_in(40),
             random,
             to_send: requests,
             waiting: VecDeque::new(),
@@ -99,7 +102,10 @@ impl Client {
     }
 
     fn check(&mut self, status: u16, body: &[u8], now_ns: u64) {
-        let (sent_ns, uuid) = self.waiting.pop_front().expect("an answer to a request");
+        let Some((sent_ns, uuid)) = self.waiting.pop_front() else {
+            assert!(self.broke_off, "an answer to nothing");
+            return;
+        };
         assert_eq!(status, 200);
         let text = std::str::from_utf8(body).expect("text");
         let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
@@ -141,6 +147,10 @@ impl Peer for Client {
                     let body = self.received[response.body.clone()].to_vec();
                     self.received.drain(..response.consumed);
                     self.parser = parser();
+                    if self.broke_off && self.waiting.is_empty() {
+                        // The request that was broken off was whole after all.
+                        continue;
+                    }
                     self.check(response.status, &body, to.now_ns);
                     if self.waiting.is_empty() && !self.broke_off {
                         if self.to_send > 0 {
@@ -163,6 +173,12 @@ impl Peer for Client {
 
     fn woken(&mut self, _token: usize, to: &mut Outbox<'_>) {
         to.open(0);
+    }
+
+    fn is_stalled(&mut self) -> bool {
+        // It has no answer to miss.
+        self.broke_off |= self.stalls;
+        self.stalls
     }
 
     fn on_connect(&mut self, _random: &mut Random) -> Connect {

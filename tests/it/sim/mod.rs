@@ -5,7 +5,7 @@
 mod client;
 mod io;
 mod partner;
-mod random;
+pub mod random;
 mod world;
 
 use std::cell::RefCell;
@@ -39,23 +39,30 @@ fn ruleset(secret: &Secret) -> Arc<Ruleset> {
     Arc::new(loaded.into_ruleset(secret, 1).0)
 }
 
+/// The sum of all that may hold a small buffer: with so many no connection is closed for want of one.
+fn enough_buffers(clients: usize, jobs: usize, calls: usize) -> usize {
+    2 * clients + 2 * jobs + 2 * calls
+}
+
 fn plan(shards: u16, random: &mut Random) -> Plan {
     let clients_max = 8;
     // Small enough that pools run dry now and then.
     let jobs_max = 1 + random.below(6) as usize;
     let calls_max = 1 + random.below(8) as usize;
+    let enough = enough_buffers(clients_max, jobs_max, calls_max);
+    let small_buffers = if random.one_in(8) { random.below(8) as usize } else { enough };
     Plan {
         shards,
         clients_max,
         upstreams_max: 1 + random.below(6) as usize,
         jobs_max,
         calls_max,
-        small_buffers: 2 * clients_max + 2 * jobs_max + 2 * calls_max,
+        small_buffers,
         large_buffers: random.below(4) as usize,
         profile_bytes: 256 * 1024,
         id_map_bytes: 4 * 1024,
         sweep_buckets_per_upkeep: 64,
-        idle_ns: 60_000_000_000,
+        idle_ns: 5_000_000_000,
     }
 }
 
@@ -124,7 +131,9 @@ fn check(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) {
         assert_eq!(gauges.away.value(), 0, "requests away");
     }
     let record = record.borrow();
-    assert_eq!(record.lost, 0, "answers that never came on a connection that was left alone");
+    if plan.small_buffers == enough_buffers(plan.clients_max, plan.jobs_max, plan.calls_max) {
+        assert_eq!(record.lost, 0, "answers that never came on a connection that was left alone");
+    }
     let evaluated: u64 = metrics.iter().map(|metrics| metrics.totals.traits_realised.value()).sum();
     assert!(evaluated >= record.answered_by_rules, "an answer shows a trait that was not realised");
 }

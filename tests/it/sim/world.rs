@@ -25,6 +25,10 @@ pub trait Peer {
     fn woken(&mut self, token: usize, to: &mut Outbox<'_>);
     /// How a connection attempt ends: refused, or never answered, or made after some time.
     fn on_connect(&mut self, random: &mut Random) -> Connect;
+    /// Whether it takes nothing off a connection, so that what is sent never arrives.
+    fn is_stalled(&mut self) -> bool {
+        false
+    }
 }
 
 pub enum Connect {
@@ -90,6 +94,8 @@ struct Link {
     /// What waits at the server's side while it does not read.
     inbox: VecDeque<Arrival>,
     up: bool,
+    /// What is sent to a peer that takes nothing.
+    stuck: Option<Buffer>,
     /// The server's side is gone.
     gone: bool,
     ended: bool,
@@ -103,7 +109,7 @@ enum Arrival {
 enum Action<M> {
     ToServer { link: usize, arrival: Arrival },
     ToPeer { link: usize, bytes: Vec<u8> },
-    Sent { link: usize, buffer: Buffer },
+    Sent { link: usize, buffer: Buffer, ok: bool },
     Connected { link: usize, ok: bool },
     Closed { link: usize },
     PeerClosed { link: usize },
@@ -126,6 +132,9 @@ pub struct World<M, H> {
     queue: BinaryHeap<Reverse<(u64, u64, usize)>>,
     actions: Vec<Option<Action<M>>>,
     turn_at_ns: Vec<u64>,
+    /// Whether a shard's clock was read for the turn at hand: all events of a turn see the same time, so that the
+    /// clock of one shard is behind another's.
+    in_turn: Vec<bool>,
     ended: Vec<bool>,
 }
 
@@ -147,6 +156,7 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
             queue: BinaryHeap::new(),
             actions: Vec::new(),
             turn_at_ns: vec![u64::MAX; count],
+            in_turn: vec![false; count],
             ended: vec![false; count],
         }
     }
@@ -197,10 +207,10 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
                 self.deliver(link);
             }
             Action::ToPeer { link, bytes } => self.peer_does(link, |peer, out| peer.received(link, &bytes, out)),
-            Action::Sent { link, buffer } => {
+            Action::Sent { link, buffer, ok } => {
                 let Link { shard, conn, .. } = self.links[link];
                 self.shards[shard].1.slot_mut(conn).expect("sent before closed").sending = false;
-                self.event(shard, Event::Sent { conn, buffer, ok: true });
+                self.event(shard, Event::Sent { conn, buffer, ok });
             }
             Action::Connected { link, ok } => self.finish_connect(link, ok),
             Action::Closed { link } => {
@@ -254,6 +264,7 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
             to_peer_ns: 0,
             inbox: VecDeque::new(),
             up: false,
+            stuck: None,
             gone: false,
             ended: false,
         });
@@ -319,6 +330,7 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
         match handler.on_turn(io) {
             None => self.ended[shard] = true,
             Some(at_ns) => {
+                self.in_turn[shard] = false;
                 self.turn_at_ns[shard] = at_ns;
                 if at_ns != u64::MAX {
                     self.schedule(at_ns.max(self.now_ns + 1_000), Action::Turn { shard });
@@ -329,6 +341,9 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
     }
 
     fn set_clock(&mut self, shard: usize) {
+        if std::mem::replace(&mut self.in_turn[shard], true) {
+            return;
+        }
         let wall_ms = self.wall_start_ms + self.now_ns / 1_000_000;
         self.shards[shard].1.now = Now { mono_ns: self.now_ns, wall_ms };
     }
@@ -359,6 +374,10 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
 
     fn send(&mut self, shard: usize, conn: ConnId, buffer: Buffer) {
         let link = self.link_of(shard, conn);
+        if self.peers[self.links[link].peer].is_stalled() {
+            self.links[link].stuck = Some(buffer);
+            return;
+        }
         let mut at_ns = self.now_ns.max(self.links[link].to_peer_ns);
         let mut rest = buffer.bytes();
         let mut pieces = Vec::new();
@@ -373,7 +392,7 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
             self.schedule(at_ns, Action::ToPeer { link, bytes });
         }
         self.links[link].to_peer_ns = at_ns;
-        self.schedule(at_ns, Action::Sent { link, buffer });
+        self.schedule(at_ns, Action::Sent { link, buffer, ok: true });
     }
 
     fn connect(&mut self, shard: usize, conn: ConnId, address: SocketAddr) {
@@ -388,9 +407,13 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
         self.schedule(self.now_ns + delay_ns, Action::Connected { link, ok });
     }
 
-    fn close(&mut self, shard: usize, conn: ConnId, _abort: bool) {
+    fn close(&mut self, shard: usize, conn: ConnId, abort: bool) {
         let link = self.link_of(shard, conn);
         let at_ns = self.now_ns.max(self.links[link].to_peer_ns) + 1_000 + self.random.below(20_000);
+        if let Some(buffer) = self.links[link].stuck.take() {
+            assert!(abort, "what is stuck would be waited for without end");
+            self.schedule(at_ns, Action::Sent { link, buffer, ok: false });
+        }
         if self.links[link].up {
             self.schedule(at_ns, Action::PeerClosed { link });
         }
@@ -413,14 +436,14 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
             let at_ns = self.now_ns + delay_ns;
             match order {
                 Order::Open => self.schedule(at_ns, Action::Open { peer }),
-                Order::Bytes { link, bytes } => self.to_server(link, at_ns, Arrival::Bytes(bytes)),
-                Order::Finish { link } => self.to_server(link, at_ns, Arrival::End { reset: false }),
-                Order::Reset { link } => self.to_server(link, at_ns, Arrival::End { reset: true }),
+                Order::Bytes { link, bytes } => self.arrives(link, at_ns, Arrival::Bytes(bytes)),
+                Order::Finish { link } => self.arrives(link, at_ns, Arrival::End { reset: false }),
+                Order::Reset { link } => self.arrives(link, at_ns, Arrival::End { reset: true }),
             }
         }
     }
 
-    fn to_server(&mut self, link: usize, at_ns: u64, arrival: Arrival) {
+    fn arrives(&mut self, link: usize, at_ns: u64, arrival: Arrival) {
         if self.links[link].gone {
             return;
         }

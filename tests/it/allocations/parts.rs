@@ -1,8 +1,5 @@
-//! Asking partners, reading their answers and choosing destinations allocates nothing once everything is made. A binary of its own, for the
-//! counting allocator is global; one test, for its count is too.
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+//! Asking partners, reading their answers and choosing destinations allocates nothing once everything is made: each
+//! part by itself, with what is hardest on it.
 
 use pinion::destination::{
     CookieSettings, DestinationKind, DestinationSettings, Destinations, Entries, Platform, UrlSettings, UrlTag,
@@ -18,41 +15,7 @@ use pinion::partner::request::write_request;
 use pinion::partner::settings::{Partner, PartnerSettings, SentId};
 use pinion::template::{MacroValues, Rendered, Sink, Writer};
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged; counting touches no memory of its own but a
-// thread-local that needs no initialisation.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations_of(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
+use crate::allocator::changes_of;
 
 /// Answers that are hard on each of the reader's buffers, and some that are no answers.
 fn adversarial_bodies() -> Vec<Vec<u8>> {
@@ -157,7 +120,7 @@ fn read_answers() -> u64 {
     let (mut reader, mut answer) = (AnswerReader::new(), Answer::new());
     let head = AnswerHead { status: 200, content_encoding: None };
     let mut read = 0;
-    let allocations = allocations_of(|| {
+    let changes = changes_of(|| {
         for format in &formats {
             for body in &bodies {
                 read += usize::from(reader.read(format, head, body, 0, &mut answer).is_ok());
@@ -166,7 +129,7 @@ fn read_answers() -> u64 {
         }
     });
     assert!(read > 10_000, "the bodies were to be read, not refused");
-    allocations
+    changes
 }
 
 fn write_requests() -> u64 {
@@ -181,7 +144,7 @@ fn write_requests() -> u64 {
     let template = PartnerSettings { body: Some("{\"u\":\"%ua%%dpid_3%\"}".to_owned()), ..settings.clone() };
     let partners = [settings, template].map(|settings| Partner::compile(settings).unwrap());
     let mut room = vec![0; 4_096];
-    allocations_of(|| {
+    changes_of(|| {
         for partner in &partners {
             let rendered = write_request(partner, &Values, &mut Writer::new(&mut room));
             assert!(matches!(rendered, Rendered::Ok(len) if len > 100));
@@ -195,7 +158,7 @@ fn drive_pool_and_calls() -> u64 {
     let limits = PoolLimits { connections_max: 16, idle_min: 2, idle_ns: 10, queue_max: 8 };
     let mut pool: Pool<u32> = Pool::new(limits);
     let mut calls: Calls<u64, u32> = Calls::new(64, 128, [1; 16]);
-    allocations_of(|| {
+    changes_of(|| {
         for round in 0..50 {
             for call in 0..40 {
                 pool.acquire(call);
@@ -249,7 +212,7 @@ fn choose_destinations() -> u64 {
     let settings: Vec<_> = (0..1_000).map(|id| DestinationSettings { id, vendor_id: None, kind: kind(id) }).collect();
     let (destinations, mut entries) = (Destinations::compile(&settings).unwrap(), Entries::new());
     let segments: Vec<_> = (0..200).map(SegmentId).collect();
-    let allocations = allocations_of(|| {
+    let changes = changes_of(|| {
         for platform in [Platform::Browser, Platform::Mobile] {
             entries.clear();
             destinations.url_entries(&segments, |_| true, &Values, platform, &mut entries);
@@ -257,12 +220,11 @@ fn choose_destinations() -> u64 {
         }
     });
     assert!(entries.urls().len() > 100 && entries.dropped() > 100, "more than there is room for");
-    allocations
+    changes
 }
 
 #[test]
 fn nothing_is_allocated_on_the_way_to_a_partner_and_back() {
-    assert!(allocations_of(|| drop(vec![0; 8])) > 0, "the allocator counts");
     assert_eq!(read_answers(), 0, "while reading answers");
     assert_eq!(write_requests(), 0, "while writing requests");
     assert_eq!(choose_destinations(), 0, "while choosing destinations");

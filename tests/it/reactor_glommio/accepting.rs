@@ -1,0 +1,75 @@
+//! Clients are taken while there is room and leave, and every slot comes back.
+
+use std::io::{Read, Write};
+use std::thread;
+
+use super::echo::Echo;
+use super::{Config, Note, client, config, echo_through, pattern, start};
+
+#[test]
+fn many_connections_leave_every_slot_free() {
+    let mut running = start(config(), Echo::default());
+    let address = running.address;
+    let threads: Vec<_> = (0..4)
+        .map(|seed| {
+            thread::spawn(move || {
+                for round in 0..10 {
+                    let mut streams: Vec<_> = (0..20).map(|_| client(address)).collect();
+                    for (i, stream) in streams.iter_mut().enumerate() {
+                        stream.write_all(&pattern(40, seed + round + i)).unwrap();
+                    }
+                    for (i, stream) in streams.iter_mut().enumerate() {
+                        let mut back = [0; 40];
+                        stream.read_exact(&mut back).unwrap();
+                        assert_eq!(back[..], pattern(40, seed + round + i));
+                    }
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let mut closed = 0;
+    while closed < 800 {
+        closed += usize::from(running.hear() == Note::Closed);
+    }
+    let (echo, counters, slots) = running.stop();
+    assert!(echo.conns.is_empty());
+    assert_eq!((counters.accepts, counters.closes, slots), (800, 800, (256, 16)));
+}
+
+#[test]
+fn a_full_table_lets_clients_wait() {
+    let mut running = start(Config { connections_max: 3, ..config() }, Echo::default());
+    let mut streams: Vec<_> = (0..5).map(|_| client(running.address)).collect();
+    for stream in &mut streams[..3] {
+        assert_eq!(echo_through(stream, b"in"), b"in");
+    }
+    streams[3].write_all(b"me").unwrap();
+    assert_eq!(running.settle(), [Note::Accepted; 3], "there is no place for the fourth");
+    streams.remove(0);
+    let mut back = [0; 2];
+    streams[2].read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"me");
+    let (echo, ..) = running.stop();
+    assert_eq!(echo.peers.len(), 4);
+}
+
+#[test]
+fn accepting_can_be_stopped_and_taken_up_again() {
+    let mut running = start(config(), Echo::default());
+    let mut first = client(running.address);
+    assert_eq!(echo_through(&mut first, b"on"), b"on");
+    running.expect(Note::Accepted);
+    running.tell(Note::Accepting(false));
+    running.settle();
+    let mut waiting = client(running.address);
+    waiting.write_all(b"off").unwrap();
+    assert_eq!(running.settle(), []);
+    assert_eq!(echo_through(&mut first, b"still"), b"still");
+    running.tell(Note::Accepting(true));
+    let mut back = [0; 3];
+    waiting.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"off");
+    running.expect(Note::Accepted);
+    running.stop();
+}
