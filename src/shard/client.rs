@@ -104,6 +104,7 @@ impl Shard {
             Phase::Reading => {
                 if self.keep(io, conn, bytes) {
                     self.serve_pending(io, conn);
+                    self.pause_if_behind(io, conn);
                 }
             }
             Phase::Waiting | Phase::Sending => {
@@ -271,12 +272,18 @@ impl Shard {
             self.close_client(io, conn, true);
             return false;
         }
+        self.pause_if_behind(io, conn);
+        true
+    }
+
+    /// Reads no more from a client whose next request is here before its present one is answered.
+    fn pause_if_behind<I: Io>(&mut self, io: &mut I, conn: ConnId) {
+        let client = &mut self.clients[conn.slot as usize];
         let is_busy = matches!(client.phase, Phase::Waiting | Phase::Sending);
-        if is_busy && !client.paused && !client.ended {
+        if is_busy && client.pending.is_some() && !client.paused && !client.ended {
             client.paused = true;
             io.pause_receive(conn);
         }
-        true
     }
 
     fn send_answer<I: Io>(&mut self, io: &mut I, conn: ConnId, answer: Option<Buffer>) {

@@ -17,7 +17,7 @@ use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
 use crate::limits::{DECLARED_IDS_MAX, PARTNER_SEGMENTS_MAX};
 use crate::partner::answer::AnswerKind;
 use crate::partner::calls::CallId;
-use crate::partner::settings::{OnAbsence, Partner};
+use crate::partner::settings::{Mode, OnAbsence, Partner};
 use crate::profile::{PartnerOutcome, PartnerState, Profile};
 use crate::reactor::{Buffer, Io};
 use crate::ruleset::Ruleset;
@@ -239,7 +239,12 @@ impl Shard {
         let unix_s = (now.wall_ms / 1000) as u32;
         for &index in &account.partners {
             let partner = &rules.partners[index.0 as usize];
-            let counts = |state| state == PartnerState::Fresh || answered & (1 << index.0) != 0;
+            // Who waits for the unknown only lives with what is stale until the partner has said something new.
+            let counts = |state| match state {
+                PartnerState::Fresh => true,
+                PartnerState::Stale if partner.mode == Mode::WaitIfUnknown => true,
+                _ => answered & (1 << index.0) != 0,
+            };
             let Some(view) = profile.partner(partner.id).filter(|view| counts(view.state(unix_s))) else { continue };
             if !prepared.may_use(partner) {
                 continue;

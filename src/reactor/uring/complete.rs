@@ -2,7 +2,7 @@
 
 use super::receptions::Blocks;
 use super::ring::Completion;
-use super::table::Phase;
+use super::table::{Manner, Phase};
 use super::token::{Op, Token};
 use super::{Receive, Uring};
 use crate::ids::ShardId;
@@ -104,6 +104,7 @@ impl<M> Uring<M> {
             return self.receptions.give_back(block);
         }
         if state.paused || !state.held.is_empty() {
+            state.manner = Manner::Bursting;
             return self.receptions.hold(&mut state.held, block, len);
         }
         let conn = self.table.id(slot);
@@ -111,6 +112,10 @@ impl<M> Uring<M> {
         let bytes = unsafe { blocks.bytes(block, len) };
         handler.on_event(self, Event::Received { conn, bytes });
         self.receptions.give_back(block);
+        let state = self.table.at(slot);
+        if state.manner == Manner::Unknown && !state.paused {
+            state.manner = Manner::Steady;
+        }
     }
 
     /// A reception that brought no bytes: the end (0), or an errno.

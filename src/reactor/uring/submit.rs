@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::ptr;
 
 use io_uring::squeue::Flags;
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
@@ -14,6 +15,7 @@ use super::Uring;
 use super::receptions::GROUP;
 use super::refusal::Refusal;
 use super::ring::{Ring, Stay};
+use super::table::Manner;
 use super::token::{Op, Token};
 use crate::ids::ShardId;
 use crate::reactor::clocks;
@@ -29,9 +31,14 @@ static ONE: u64 = 1;
 const CANCEL_NS: u64 = 2_000_000_000;
 
 impl<M> Uring<M> {
-    /// Multishot: completes for each arrival until it is cancelled, fails, or finds no block.
+    /// Multishot, which completes for each arrival until it is cancelled, fails, or finds no block; or for one block.
     pub(super) fn submit_receive(&mut self, slot: u32) {
-        let entry = opcode::RecvMulti::new(Fixed(slot), GROUP).build();
+        let entry = match self.table.at(slot).manner {
+            Manner::Steady => opcode::RecvMulti::new(Fixed(slot), GROUP).build(),
+            Manner::Unknown | Manner::Bursting => {
+                opcode::Recv::new(Fixed(slot), ptr::null_mut(), 0).buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
+            }
+        };
         // SAFETY: the kernel writes into the provided blocks only, which are unmapped only after everything that is
         // under way has completed (`Drop`).
         unsafe { self.ring.push(&entry, self.table.token(Op::Receive, slot)) };

@@ -50,9 +50,23 @@ pub(super) enum Receive {
     Ended,
 }
 
+/// How a peer sends. A multishot reception can fill dozens of blocks before we are told of the first, and all those of
+/// a connection whose handler pauses must be held. So only peers that let us keep up have one; from the others we take
+/// one block at a time, or a thousand of them would hold all the blocks that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Nothing has come yet.
+    Unknown,
+    /// What came last was taken, and the handler wanted more.
+    Steady,
+    /// More came than the handler could take: never again several blocks at a time.
+    Bursting,
+}
+
 pub(super) struct Conn {
     pub(super) phase: Phase,
     pub(super) receive: Receive,
+    pub(super) manner: Manner,
     pub(super) generation: u32,
     /// The handler doesn't want bytes.
     pub(super) paused: bool,
@@ -76,6 +90,7 @@ impl Conn {
     const EMPTY: Conn = Conn {
         phase: Phase::Free,
         receive: Receive::Idle,
+        manner: Manner::Unknown,
         generation: 0,
         paused: false,
         cancelling: false,

@@ -1,14 +1,20 @@
 //! The real server on real sockets, for the tests beside this file: shards on the main runtime, ports chosen by the
 //! kernel, and a client that speaks over one connection.
 
+mod accounts;
+mod counting;
+mod faults;
+mod flood;
+mod lookups;
 mod mutation;
 pub mod partner;
 mod protocol;
+mod reload;
 mod smoke;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pinion::config;
@@ -64,6 +70,12 @@ pub fn ruleset_of_epoch(text: &str, epoch: u64) -> Arc<Ruleset> {
         panic!("{}", faults.iter().map(ToString::to_string).collect::<String>());
     });
     Arc::new(loaded.into_ruleset(&secret(), epoch).0)
+}
+
+/// Tests that measure run one at a time.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub fn secret() -> Secret {

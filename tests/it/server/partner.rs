@@ -1,7 +1,7 @@
 //! A partner on a real socket that behaves as it is told.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,6 +18,12 @@ pub enum Act {
     Reset(Vec<u8>),
     /// Send these bytes and close.
     Close(Vec<u8>),
+    /// Send these bytes, end the sending side and go on reading.
+    HalfClose(Vec<u8>),
+    /// Send these bytes to the first request of each connection, and close at the second without a byte.
+    Once(Vec<u8>),
+    /// Send these bytes as soon as the lock is free: whoever holds it decides when.
+    Held(Arc<Mutex<()>>, Vec<u8>),
     /// Never answer.
     Hang,
 }
@@ -64,8 +70,10 @@ impl Partner {
 fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64) {
     let _ = stream.set_nodelay(true);
     let mut pending = Vec::new();
+    let mut served = 0;
     while read_request(&mut stream, &mut pending) {
         counted.fetch_add(1, SeqCst);
+        served += 1;
         let act = acts.lock().expect("no holder panics").clone();
         let written = match act {
             Act::Answer(delay, bytes) => {
@@ -85,6 +93,16 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64) {
             Act::Close(bytes) => {
                 let _ = stream.write_all(&bytes);
                 return;
+            }
+            Act::HalfClose(bytes) => {
+                let _ = stream.write_all(&bytes);
+                stream.shutdown(Shutdown::Write)
+            }
+            Act::Once(_) if served > 1 => return,
+            Act::Once(bytes) => stream.write_all(&bytes),
+            Act::Held(lock, bytes) => {
+                drop(lock.lock());
+                stream.write_all(&bytes)
             }
             Act::Hang => Ok(()),
         };

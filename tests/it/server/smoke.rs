@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pinion::config::file::Runtime;
 
 use super::partner::{Act, Partner, json};
-use super::{Options, Server};
+use super::{Options, Server, alone};
 
 pub const CONFIG: &str = include_str!("smoke.toml");
 
@@ -20,6 +20,7 @@ fn the_second_runtime_does_the_same_job() {
 }
 
 fn main_job(runtime: Runtime) {
+    let _alone = alone();
     let partner = Partner::start(Act::Answer(
         Duration::from_millis(3),
         json(r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#),

@@ -1,0 +1,338 @@
+//! When partners are asked and when not, and what becomes of their answers: late ones, shared ones, cached ones.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pinion::metrics::PartnerTotals;
+
+use super::partner::{Act, Partner, json};
+use super::{Connection, Options, Reply, Server};
+
+const CONFIG: &str = include_str!("lookups.toml");
+const HOST: &str = "shop.example.net";
+const PHOTO: &str = r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#;
+/// For tests that decide themselves when an answer comes.
+const LONG_BUDGET: (&str, &str) = ("budget_ms = 30", "budget_ms = 9000");
+
+fn at_once(body: &str) -> Act {
+    Act::Answer(Duration::ZERO, json(body))
+}
+
+/// The config with more settings for its partner.
+fn config(settings: &str) -> String {
+    format!("{CONFIG}{settings}\n")
+}
+
+fn start(config: &str, partner: &Partner) -> Server {
+    Server::start(config, Options { partners: vec![partner.address], connections_max: 64, ..Options::default() })
+}
+
+fn visit(client: &mut Connection, visitor: u64) -> Reply {
+    visit_with(client, visitor, "", "")
+}
+
+fn visit_with(client: &mut Connection, visitor: u64, parameters: &str, headers: &str) -> Reply {
+    client.get(HOST, &format!("/event?d_uuid={visitor:038}&d_rtbd=json&d_cts=2{parameters}"), headers)
+}
+
+fn total(server: &Server, number: impl Fn(&PartnerTotals) -> u64) -> u64 {
+    server.metrics().iter().map(|metrics| number(&metrics.partners[0].totals)).sum()
+}
+
+/// An answer that comes when the guard is dropped.
+fn held(lock: &Arc<Mutex<()>>) -> (Act, MutexGuard<'_, ()>) {
+    let guard = lock.lock().expect("no holder panics");
+    (Act::Held(Arc::clone(lock), json(PHOTO)), guard)
+}
+
+#[test]
+fn a_late_answer_enriches_the_next_call() {
+    let lock = Arc::default();
+    let (act, guard) = held(&lock);
+    let partner = Partner::start(act);
+    let server = start(&config("late_ms = 9000"), &partner);
+    let mut client = server.connect();
+    assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
+    drop(guard);
+    server.wait_until("the late answer", |server| total(server, |totals| totals.late.value()) == 1);
+    let next = visit(&mut client, 1);
+    assert_eq!((next.ids("segments"), next.ids("traits")), (vec![101], vec![2]));
+    assert_eq!(partner.requests(), 1);
+    assert_eq!(total(&server, |totals| totals.timeouts.value()), 1);
+    assert_eq!(total(&server, |totals| totals.skipped_cache.value()), 1);
+    drop(client);
+    server.assert_quiet();
+}
+
+#[test]
+fn an_answer_after_the_late_limit_is_lost() {
+    let lock = Arc::default();
+    let (act, guard) = held(&lock);
+    let partner = Partner::start(act);
+    let server = start(&config("late_ms = 20"), &partner);
+    let mut client = server.connect();
+    assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
+    server.wait_until("the late limit", |server| server.gauge(|gauges| gauges.partner_connections.value()) == 0);
+    partner.set(Act::Hang);
+    drop(guard);
+    assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
+    assert_eq!(partner.requests(), 2, "the visitor is as unknown as before");
+    assert_eq!(total(&server, |totals| totals.late.value() + totals.hits.value()), 0);
+    drop(client);
+    server.assert_quiet();
+}
+
+#[test]
+fn parallel_calls_of_one_visitor_share_one_lookup() {
+    const CALLS: u64 = 20;
+    let lock = Arc::default();
+    let (act, guard) = held(&lock);
+    let partner = Partner::start(act);
+    let config = CONFIG.replace(LONG_BUDGET.0, LONG_BUDGET.1) + "timeout_ms = 9000\n";
+    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::default() };
+    let server = Server::start(&config, options);
+    let address = server.address;
+    let calls: Vec<_> =
+        (0..CALLS).map(|_| thread::spawn(move || visit(&mut Connection::to(address), 1).ids("segments"))).collect();
+    server.wait_until("all calls joined", |server| total(server, |totals| totals.shared.value()) == CALLS - 1);
+    drop(guard);
+    for call in calls {
+        assert_eq!(call.join().expect("the call is answered"), [101]);
+    }
+    assert_eq!(partner.requests(), 1);
+    assert_eq!(total(&server, |totals| totals.calls.value()), 1);
+    server.assert_quiet();
+}
+
+#[test]
+fn a_background_partner_delays_nobody() {
+    let lock = Arc::default();
+    let (act, guard) = held(&lock);
+    let partner = Partner::start(act);
+    let config = config("mode = \"background\"\ntimeout_ms = 9000").replace(LONG_BUDGET.0, LONG_BUDGET.1);
+    let server = start(&config, &partner);
+    let mut client = server.connect();
+    // Answered although the partner says nothing yet, and the budget is far from over.
+    assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
+    drop(guard);
+    server.wait_until("the answer", |server| total(server, |totals| totals.hits.value()) == 1);
+    assert_eq!(visit(&mut client, 1).ids("segments"), [101]);
+    assert_eq!((partner.requests(), total(&server, |totals| totals.late.value())), (1, 0));
+    assert_eq!(server.metrics()[0].partners[0].waited.filled().count(), 0, "nobody waited");
+    drop(client);
+    server.assert_quiet();
+}
+
+#[test]
+fn a_call_that_waits_only_for_the_unknown_uses_what_is_stale() {
+    let lock = Arc::default();
+    let partner = Partner::start(at_once(&PHOTO.replace("86400", "1")));
+    let config = config("mode = \"wait_if_unknown\"\ntimeout_ms = 9000").replace(LONG_BUDGET.0, LONG_BUDGET.1);
+    let server = start(&config, &partner);
+    let mut client = server.connect();
+    let first = visit(&mut client, 1);
+    assert_eq!((first.ids("segments"), first.ids("traits")), (vec![101], vec![1, 2]), "it waited");
+    let (act, guard) = held(&lock);
+    partner.set(act);
+    let start = Instant::now();
+    while partner.requests() < 2 {
+        let again = visit(&mut client, 1);
+        assert_eq!((again.ids("segments"), again.ids("traits")), (vec![101], vec![2]), "it did not wait");
+        assert!(start.elapsed() < Duration::from_secs(10), "never asked again");
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(guard);
+    server.wait_until("the fresh answer", |server| total(server, |totals| totals.hits.value()) == 2);
+    drop(client);
+    server.assert_quiet();
+}
+
+#[test]
+fn answers_are_cached_for_their_time() {
+    let lasting = Partner::start(at_once(&PHOTO.replace("86400", "2")));
+    let negative = Partner::start(Act::Answer(Duration::ZERO, b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()));
+    let second = "\n[[partner]]\nid = 2\nname = \"nothing\"\naccount = \"shop\"\ndata_source = 11\n\
+                  url = \"http://nothing.example/\"\nnegative_ttl_s = 2\n";
+    let config = config(second).replace(LONG_BUDGET.0, LONG_BUDGET.1);
+    let options =
+        Options { partners: vec![lasting.address, negative.address], connections_max: 64, ..Options::default() };
+    let server = Server::start(&config, options);
+    let mut client = server.connect();
+    let start = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(visit(&mut client, 1).ids("segments"), [101]);
+    }
+    if start.elapsed() < Duration::from_secs(2) {
+        assert_eq!((lasting.requests(), negative.requests()), (1, 1), "asked once");
+    }
+    assert_eq!(visit(&mut client, 2).ids("segments"), [101]);
+    assert!(lasting.requests() >= 2 && negative.requests() >= 2, "another visitor is another question");
+    let (lasting_before, negative_before) = (lasting.requests(), negative.requests());
+    while lasting.requests() == lasting_before || negative.requests() == negative_before {
+        assert_eq!(visit(&mut client, 1).ids("segments"), [101]);
+        assert!(start.elapsed() < Duration::from_secs(10), "cached for ever");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let empties = server.metrics()[0].partners[1].totals.empties.value();
+    assert_eq!((total(&server, |totals| totals.hits.value()), empties), (lasting.requests(), negative.requests()));
+    drop(client);
+    server.assert_quiet();
+}
+
+#[test]
+fn a_share_of_visitors_is_looked_up() {
+    for (share, expected) in [("0", 0..=0), ("50", 30..=70), ("100", 100..=100)] {
+        let partner = Partner::start(at_once(PHOTO));
+        // Shadow answers are not kept, so each call of a visitor in the share asks.
+        let config = config(&format!("share_percent = {share}\nshadow = true"));
+        let server = start(&config.replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+        let mut client = server.connect();
+        let mut asked = 0;
+        for visitor in 0..100 {
+            let before = partner.requests();
+            assert_eq!(visit(&mut client, visitor).ids("segments"), [0; 0], "shadow answers show nowhere");
+            visit(&mut client, visitor);
+            let times = partner.requests() - before;
+            assert!(times == 0 || times == 2, "{share} %: a visitor is in the share or not");
+            asked += times / 2;
+        }
+        assert!(expected.contains(&asked), "{share} %: {asked} of 100");
+        assert_eq!(total(&server, |totals| totals.skipped_share.value()), 2 * (100 - asked));
+        assert_eq!(total(&server, |totals| totals.hits.value()), 2 * asked);
+    }
+}
+
+#[test]
+fn what_keeps_a_partner_from_being_asked() {
+    type Skip = fn(&PartnerTotals) -> u64;
+    let cases: [(&str, &str, &str, &str, Skip); 2] = [
+        ("macro", "headers = { X-Id = \"%dpid_10!%\" }", "&d_cid=10%01abc", "", |totals| totals.skipped_macro.value()),
+        ("privacy", "", "", "Sec-GPC: 1\r\n", |totals| totals.skipped_consent.value()),
+    ];
+    for (name, settings, remedy, headers, skipped) in cases {
+        let partner = Partner::start(at_once(PHOTO));
+        let server = start(&config(settings).replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+        let mut client = server.connect();
+        assert_eq!(visit_with(&mut client, 1, "", headers).ids("segments"), [0; 0], "{name}");
+        assert_eq!((partner.requests(), total(&server, skipped)), (0, 1), "{name}");
+        assert_eq!(visit_with(&mut client, 2, remedy, "").ids("segments"), [101], "{name}");
+        assert_eq!((partner.requests(), total(&server, skipped)), (1, 1), "{name}");
+        drop(client);
+        server.assert_quiet();
+    }
+}
+
+#[test]
+fn a_partner_is_not_asked_when_too_little_time_is_left() {
+    let partner = Partner::start(at_once(PHOTO));
+    // All the time that there is: what a request has left that came in on another core is less.
+    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::default() };
+    let server = Server::start(&config("min_ms = 25"), options);
+    let mut client = server.connect();
+    let skipped = || total(&server, |totals| totals.skipped_budget.value());
+    let mut visitor = 0;
+    while skipped() == 0 {
+        let before = partner.requests();
+        let segments = visit(&mut client, visitor).ids("segments");
+        if skipped() > 0 {
+            assert_eq!((segments, partner.requests()), (vec![], before));
+        }
+        visitor += 1;
+        assert!(visitor < 1_000, "no request lost any time on its way");
+    }
+    drop(client);
+    server.assert_quiet();
+}
+
+#[test]
+fn without_consent_nobody_hears_of_the_visitor() {
+    let partner = Partner::start(at_once(PHOTO));
+    let server = start(CONFIG, &partner);
+    let mut client = server.connect();
+    let reply = visit_with(&mut client, 1, "&gdpr=1", "");
+    assert_eq!(reply.ids("segments"), [0; 0]);
+    assert!(reply.json()["errors"].is_array(), "{}", reply.json());
+    assert_eq!(partner.requests(), 0);
+    assert_eq!(server.total(|totals| totals.consent_refused.value()), 1);
+    drop(client);
+    server.assert_quiet();
+    assert_eq!(server.gauge(|gauges| gauges.profiles.value()), 0);
+}
+
+#[test]
+fn a_partner_that_asks_for_rest_gets_it() {
+    let busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let partner = Partner::start(Act::Answer(Duration::ZERO, busy));
+    let server = start(&CONFIG.replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+    let mut client = server.connect();
+    assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
+    let answered = Instant::now();
+    partner.set(at_once(PHOTO));
+    let mut skipped = 0;
+    while visit(&mut client, 1).ids("segments").is_empty() {
+        skipped += 1;
+        assert!(answered.elapsed() < Duration::from_secs(10), "rests for ever");
+        thread::sleep(Duration::from_millis(20));
+    }
+    // The second began before the answer to the first call was here.
+    assert!(answered.elapsed() > Duration::from_millis(900), "{:?}", answered.elapsed());
+    assert_eq!((partner.requests(), total(&server, |totals| totals.skipped_health.value())), (2, skipped));
+    assert_eq!(total(&server, |totals| totals.errors_status.value()), 1);
+    drop(client);
+    server.assert_quiet();
+}
+
+#[test]
+fn a_failing_partner_is_asked_less_and_comes_back() {
+    let failing = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let partner = Partner::start(Act::Answer(Duration::ZERO, failing));
+    let config = config("shadow = true").replace(LONG_BUDGET.0, LONG_BUDGET.1);
+    let server = start(&config, &partner);
+    let mut client = server.connect();
+    let skipped = || total(&server, |totals| totals.skipped_health.value());
+    for visitor in 0..400 {
+        visit(&mut client, visitor);
+    }
+    assert!(skipped() > 100, "{} of 400 calls skipped", skipped());
+    assert!(partner.requests() >= 15, "{} calls made", partner.requests());
+    partner.set(at_once(PHOTO));
+    let (mut before, mut calls) = (skipped(), 0);
+    loop {
+        (0..50).for_each(|visitor| drop(visit(&mut client, visitor)));
+        calls += 50;
+        if skipped() == before {
+            break;
+        }
+        before = skipped();
+        assert!(calls < 5_000, "it never comes back");
+    }
+    println!("recovered within {calls} calls");
+    drop(client);
+    server.assert_quiet();
+}
+
+#[test]
+fn calls_wait_for_a_connection_or_do_without() {
+    for (queue, connections_opened, capped) in [(1, 1, 0), (0, 1, 1)] {
+        let lock = Arc::default();
+        let (act, guard) = held(&lock);
+        let partner = Partner::start(act);
+        let settings = format!("max_connections = 1\nqueue_max = {queue}\ntimeout_ms = 9000");
+        let server = start(&config(&settings).replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+        let address = server.address;
+        let first = thread::spawn(move || visit(&mut Connection::to(address), 1).ids("segments"));
+        server.wait_until("the first asks", |_| partner.requests() == 1);
+        let second = thread::spawn(move || visit(&mut Connection::to(address), 2).ids("segments"));
+        server.wait_until("the second came", |server| {
+            let queued = server.gauge(|gauges| gauges.parked.value()) == 2;
+            queued || total(server, |totals| totals.skipped_cap.value()) == 1
+        });
+        drop(guard);
+        assert_eq!(first.join().expect("it is answered"), [101]);
+        assert_eq!(second.join().expect("it is answered").is_empty(), capped == 1);
+        assert_eq!(total(&server, |totals| totals.skipped_cap.value()), capped);
+        assert_eq!(total(&server, |totals| totals.connections_opened.value()), connections_opened);
+        server.assert_quiet();
+    }
+}

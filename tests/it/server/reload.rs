@@ -1,0 +1,174 @@
+//! Rulesets change and servers end while requests wait: what waits is answered by the rules it began with.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pinion::ruleset::Ruleset;
+
+use super::partner::{Act, Partner, json};
+use super::{Connection, Options, Reply, Server};
+
+const CONFIG: &str = include_str!("smoke.toml");
+const PHOTO: &str = r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#;
+
+/// The config with time enough for the test to decide when the partner answers, and another number for its segment.
+fn config(segment: u32) -> String {
+    CONFIG
+        .replace("alias = \"shop\"", "alias = \"shop\"\nbudget_ms = 9000")
+        .replace("id = 101\n", &format!("id = {segment}\n"))
+        + "timeout_ms = 9000\n"
+}
+
+fn ruleset(segment: u32, epoch: u64) -> Arc<Ruleset> {
+    super::ruleset_of_epoch(&config(segment), epoch)
+}
+
+/// A server whose partner answers when the guard is dropped.
+fn start(lock: &Arc<Mutex<()>>, shards: u16) -> (Server, Partner, MutexGuard<'_, ()>) {
+    let guard = lock.lock().expect("no holder panics");
+    let partner = Partner::start(Act::Held(Arc::clone(lock), json(PHOTO)));
+    let options = Options { shards, partners: vec![partner.address], connections_max: 64, ..Options::default() };
+    (Server::start(&config(101), options), partner, guard)
+}
+
+const REQUEST: &[u8] = b"GET /event?d_rtbd=json&d_cts=2&c_product=camera HTTP/1.1\r\nHost: shop.example.net\r\n\r\n";
+
+fn visit(client: &mut Connection) -> Reply {
+    client.send(REQUEST);
+    client.receive()
+}
+
+/// Connections with a request that waits for the partner.
+fn park(server: &Server, count: u64) -> Vec<Connection> {
+    let mut clients: Vec<_> = (0..count).map(|_| server.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(REQUEST));
+    server.wait_until("requests parked", |server| server.gauge(|gauges| gauges.parked.value()) == count);
+    clients
+}
+
+fn load(server: &mut Server, ruleset: &Arc<Ruleset>, partner: SocketAddr) {
+    server.shards().load(ruleset, &move |_| [partner].into());
+}
+
+/// Waits until control got so many rulesets back in all.
+fn collect(server: &mut Server, mut retired: usize, expected: usize) {
+    let start = Instant::now();
+    while retired < expected {
+        retired += server.shards().collect();
+        assert!(start.elapsed() < Duration::from_secs(10), "{retired} of {expected} rulesets came back");
+        thread::yield_now();
+    }
+    assert_eq!(retired, expected);
+}
+
+#[test]
+fn parked_requests_finish_by_the_rules_they_began_with() {
+    let lock = Arc::default();
+    let (mut server, partner, guard) = start(&lock, 1);
+    let parked = park(&server, 5);
+
+    load(&mut server, &ruleset(202, 2), partner.address);
+    server.wait_until("the new rules", |server| server.gauge(|gauges| gauges.epoch.value()) == 2);
+    partner.set(Act::Answer(Duration::ZERO, json(PHOTO)));
+    let mut client = server.connect();
+    assert_eq!(visit(&mut client).ids("segments"), [100, 202], "the next request goes by the new rules");
+    assert_eq!(server.gauge(|gauges| gauges.parked.value()), 5);
+    assert_eq!(server.shards().collect(), 0, "the old rules are still needed");
+
+    // Two more while the first ones are in use: the latest counts, the one between is never used.
+    load(&mut server, &ruleset(303, 3), partner.address);
+    load(&mut server, &ruleset(404, 4), partner.address);
+    collect(&mut server, 0, 1);
+    assert_eq!(server.gauge(|gauges| gauges.epoch.value()), 2);
+
+    drop(guard);
+    for mut client in parked {
+        assert_eq!(client.receive().ids("segments"), [100, 101], "parked under the first rules");
+    }
+    // The first rules go, the fourth are taken into use, then the second go.
+    collect(&mut server, 1, 3);
+    server.wait_until("the latest rules", |server| server.gauge(|gauges| gauges.epoch.value()) == 4);
+    assert_eq!(visit(&mut client).ids("segments"), [100, 404]);
+    assert_eq!(server.total(|totals| totals.rulesets_loaded.value()), 2);
+    drop(client);
+    server.assert_quiet();
+    server
+        .wait_until("old connections closed", |server| server.gauge(|gauges| gauges.partner_connections.value()) <= 1);
+}
+
+#[test]
+fn rules_change_under_load_without_a_lost_call() {
+    const EPOCHS: u64 = 20;
+    let partner = Partner::start(Act::Answer(Duration::from_millis(1), json(PHOTO)));
+    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::default() };
+    let mut server = Server::start(&config(101), options);
+    let address = server.address;
+    let ended = Arc::new(Mutex::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let ended = Arc::clone(&ended);
+            thread::spawn(move || {
+                let mut client = Connection::to(address);
+                let mut calls = 0;
+                while !*ended.lock().expect("no holder panics") {
+                    let segments = visit(&mut client).ids("segments");
+                    assert!(segments[0] == 100 && matches!(segments[1..], [101 | 201..]), "{segments:?}");
+                    calls += 1;
+                }
+                calls
+            })
+        })
+        .collect();
+    for epoch in 2..=EPOCHS {
+        load(&mut server, &ruleset(200 + epoch as u32, epoch), partner.address);
+        server.wait_until("the new rules on all cores", |server| {
+            server.gauge(|gauges| gauges.epoch.value()) == 2 * epoch
+        });
+    }
+    collect(&mut server, 0, 2 * (EPOCHS as usize - 1));
+    *ended.lock().expect("no holder panics") = true;
+    let calls: usize = clients.into_iter().map(|client| client.join().expect("every call was answered")).sum();
+    println!("{calls} calls under {EPOCHS} rulesets");
+    assert_eq!(server.total(|totals| totals.events.value()), calls as u64);
+    assert_eq!(server.total(|totals| totals.overloaded.value()), 0);
+    server.assert_quiet();
+}
+
+#[test]
+fn a_server_that_ends_answers_what_waits() {
+    let lock = Arc::default();
+    let (mut server, _partner, guard) = start(&lock, 2);
+    let mut idle = server.connect();
+    server.wait_until("the idle client", |server| server.gauge(|gauges| gauges.connections.value()) == 1);
+    let parked = park(&server, 8);
+    server.shards().drain(9_000_000_000);
+    assert!(idle.try_receive().is_none(), "idle connections are closed");
+    assert_eq!(server.gauge(|gauges| gauges.parked.value()), 8, "those who wait are not");
+    drop(guard);
+    for mut client in parked {
+        assert_eq!(client.receive().ids("segments"), [100, 101]);
+        assert!(client.try_receive().is_none(), "closed after the answer");
+    }
+    server.assert_quiet();
+    let shards = server.shards.take().expect("it runs");
+    shards.join().expect("shards end well");
+}
+
+#[test]
+fn a_server_that_ends_waits_no_longer_than_it_may() {
+    let lock = Arc::default();
+    let (mut server, _partner, _guard) = start(&lock, 2);
+    let parked = park(&server, 3);
+    let start = Instant::now();
+    server.shards().drain(50_000_000);
+    let address = server.address;
+    let shards = server.shards.take().expect("it runs");
+    shards.join().expect("shards end well");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    for mut client in parked {
+        assert!(client.try_receive().is_none(), "cut off");
+    }
+    assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
+}
