@@ -32,7 +32,6 @@ pub struct Server {
     shards: Option<Shards>,
     pub address: SocketAddr,
     pub plan: Plan,
-    pub ruleset: Arc<Ruleset>,
 }
 
 pub struct Options {
@@ -102,7 +101,7 @@ impl Server {
         let shards = Shards::start(&launch, &|index| partners.get(index.0 as usize).copied().into_iter().collect())
             .expect("the server starts");
         let address = shards.addresses[0];
-        Server { shards: Some(shards), address, plan, ruleset }
+        Server { shards: Some(shards), address, plan }
     }
 
     pub fn shards(&mut self) -> &mut Shards {
