@@ -12,8 +12,6 @@ use crate::reactor::{Event, Handler, clocks};
 const COMPLETIONS_PER_TURN: usize = 512;
 /// Messages likewise.
 const MESSAGES_PER_TURN: usize = 256;
-/// Calls for deferred work in one turn at most: together they do as much as one turn handles.
-const COLLECTS_PER_TURN: usize = COMPLETIONS_PER_TURN / 16;
 /// Looks at the rings between two readings of the clock while spinning.
 const SPINS_PER_CLOCK: u32 = 32;
 
@@ -121,7 +119,7 @@ impl<M> Uring<M> {
             return self.ring.enter(Stay::Submit);
         }
         if self.has_work() {
-            return self.collect();
+            return self.ring.enter(Stay::Collect);
         }
         let deadline_ns = self.earliest(deadline_ns);
         if self.spin_ns > 0 && self.spin(deadline_ns)? {
@@ -133,19 +131,6 @@ impl<M> Uring<M> {
         let result = self.ring.enter(Stay::Until { now_ns: self.now.mono_ns, deadline_ns });
         self.mailbox.awake();
         result
-    }
-
-    /// Collects all that is complete. Since Linux 6.13 one call does the deferred work of some twenty operations only
-    /// and flags that more is left. When sends, which complete at once, fill the turns, twenty receptions a turn would
-    /// let whoever is not flooding wait for seconds.
-    fn collect(&mut self) -> io::Result<()> {
-        for _ in 0..COLLECTS_PER_TURN {
-            self.ring.enter(Stay::Collect)?;
-            if !self.ring.has_deferred_work() || self.ring.is_crowded() {
-                break;
-            }
-        }
-        Ok(())
     }
 
     fn has_work(&self) -> bool {
