@@ -231,9 +231,10 @@ impl Shard {
         let sending = upstream.sending;
         let call = upstream.call.expect("a busy connection serves a call");
         let retries = untouched
-            && self.calls.value_mut(call).is_some_and(|lookup| {
-                lookup.has_time(now_ns) && !std::mem::replace(&mut lookup.retried, true)
-            });
+            && self
+                .calls
+                .value_mut(call)
+                .is_some_and(|lookup| lookup.has_time(now_ns) && !std::mem::replace(&mut lookup.retried, true));
         if !retries {
             self.upstream_failed(io, conn, Failure::Reset);
             return;
