@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_macros, reason = "a command line talks to a person")]
 
 mod peers;
+#[allow(dead_code, reason = "the load generator starts partners of its own and checks what they said")]
 mod simulator;
 
 use std::process::ExitCode;

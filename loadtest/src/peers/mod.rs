@@ -9,8 +9,6 @@ mod nginx;
 mod pin;
 mod process;
 mod server;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::io;
@@ -59,7 +57,6 @@ pub struct Setup {
 /// A peer that answers.
 #[derive(Debug)]
 pub struct Peer {
-    pub name: Name,
     pub address: SocketAddr,
     process: Process,
     /// Config and files of the process; goes after it.
@@ -92,7 +89,7 @@ pub fn start(name: Name, setup: &Setup) -> Result<Peer, Absence> {
         Name::Hyper | Name::Bare => own_command(name, address, setup)?,
     };
     let process = Process::start(command, address)?;
-    Ok(Peer { name, address, process, _folder: folder })
+    Ok(Peer { address, process, _folder: folder })
 }
 
 impl Peer {

@@ -52,7 +52,8 @@ fn config(address: SocketAddr, setup: &Setup, folder: &Path) -> io::Result<Table
     Ok(config)
 }
 
-/// A partner that is asked at every event, as the other peers ask it, and traits for its segments.
+/// A partner whose answers are good for no longer than the second they came in, and traits for its segments. For a
+/// lookup at every event, as the other peers do it, each event must be another visitor's, or a second later.
 fn partner_text(partner: SocketAddr) -> String {
     let mut text = format!(
         r#"
