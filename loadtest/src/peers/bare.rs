@@ -120,9 +120,8 @@ fn count_ends(matched: &mut usize, bytes: &[u8]) -> u32 {
         }
         rest = after;
     }
-    let mut ends = memchr::memmem::find_iter(rest, HEAD_END);
     let mut done = 0;
-    while let Some(at) = ends.next() {
+    for at in memchr::memmem::find_iter(rest, HEAD_END) {
         count += 1;
         done = at + HEAD_END.len();
     }

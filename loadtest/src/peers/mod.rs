@@ -1,6 +1,7 @@
 //! What pinion is measured against, each started by one call and ended by dropping what that returns.
 //!
 //! Every peer is a process of its own, so that all of its CPU time is its own and can be read as such.
+#![allow(clippy::disallowed_methods, reason = "whoever waits for a process sleeps")]
 
 mod bare;
 pub mod command;

@@ -278,40 +278,18 @@ impl Knowledge {
 
 #[cfg(test)]
 mod tests {
+    use super::super::statistics::{FAULT_NAMES, Statistics};
     use super::*;
 
-    const EVERY_KEY: &str = r#"
-name = "graph"
-format = "openrtb"
-latency = { kind = "lognormal", median_ms = 4.0, sigma = 0.5 }
-hit_share = 0.25
-segments = { min = 2, max = 8 }
-segment_ids = 500
-segment_prefix = "seg-"
-ttl_s = 60
-visitor = "u"
-seed = 9
-
-[[faults]]
-kind = "reset_at"
-byte = 20
-share = 0.5
-
-[[faults]]
-kind = "status_429"
-share = 0.25
-
-[[faults]]
-kind = "close_after"
-answers = 3
-share = 1.0
-"#;
+    const EVERY_KEY: &str = include_str!("../../peers/partner.example.toml");
 
     #[test]
     fn a_file_with_every_key() {
         let profile = Profile::from_toml(EVERY_KEY).unwrap();
         assert_eq!(profile.format, Format::OpenRtb);
         assert_eq!(profile.latency, Latency::LogNormal { median_ms: 4.0, sigma: 0.5 });
+        assert_eq!((profile.hit_share, profile.ttl_s, profile.segments), (0.25, Some(60), Range { min: 2, max: 8 }));
+        assert_eq!((profile.segment_ids, &profile.segment_prefix[..], &profile.visitor[..]), (500, "seg-", "u"));
         assert_eq!(profile.faults[0], Fault { kind: FaultKind::ResetAt { byte: 20 }, share: 0.5 });
         assert_eq!(profile.connection_fault(17), Some(FaultKind::CloseAfter { answers: 3 }));
         let count = |kind| (0..4_000).filter(|visitor| profile.request_fault(*visitor, 0) == kind).count();
@@ -337,6 +315,18 @@ share = 1.0
         ] {
             let error = Profile::from_toml(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_fault_has_the_name_by_which_it_is_counted() {
+        for name in FAULT_NAMES {
+            let text =
+                format!("faults = [{{ kind = '{name}', share = 1, every_ms = 1, byte = 1, bytes = 1, answers = 1 }}]");
+            let kind = Profile::from_toml(&text).unwrap().faults[0].kind;
+            let statistics = Statistics::default();
+            statistics.count_fault(kind);
+            assert_eq!(statistics.counts().fault(name), 1, "{name}");
         }
     }
 
