@@ -10,6 +10,7 @@ use super::{Absence, Setup};
 const EMPTY_GIF: &str = include_str!("../../peers/nginx/empty_gif.conf");
 const LUA: &str = include_str!("../../peers/nginx/lua.conf");
 
+const FILES_MAX: u64 = 65_536;
 const PROGRAMS: [&str; 3] = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"];
 const MODULE_FOLDERS: [&str; 3] = ["/usr/lib/nginx/modules", "/usr/share/nginx/modules", "/usr/lib64/nginx/modules"];
 
@@ -54,6 +55,7 @@ fn write_config(
     let mut text = config
         .replace("@listen@", &address.to_string())
         .replace("@affinity@", &affinity)
+        .replace("@files@", &files_max().to_string())
         .replace("@folder@", &folder.display().to_string());
     for (word, value) in words {
         text = text.replace(word, value);
@@ -61,4 +63,12 @@ fn write_config(
     let path = folder.join("nginx.conf");
     std::fs::write(&path, text)?;
     Ok(path)
+}
+
+/// As many open files as it may have and can need.
+fn files_max() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let hard = line.and_then(|line| line.split_ascii_whitespace().nth(1)?.parse().ok());
+    hard.unwrap_or(u64::MAX).min(FILES_MAX)
 }
