@@ -52,8 +52,9 @@ fn config(address: SocketAddr, setup: &Setup, folder: &Path) -> io::Result<Table
     Ok(config)
 }
 
-/// A partner whose answers are good for no longer than the second they came in, and traits for its segments. For a
-/// lookup at every event, as the other peers do it, each event must be another visitor's, or a second later.
+/// A partner, and for each of its segments a trait and a segment of ours, so that the answer shows what the partner
+/// said. Its answers are good for no longer than the second they came in: for a lookup at every event, as the other
+/// peers do it, each event must be another visitor's, or a second later.
 fn partner_text(partner: SocketAddr) -> String {
     let mut text = format!(
         r#"
@@ -69,9 +70,23 @@ negative_ttl_s = 0
 "#
     );
     for number in 1..=PARTNER_SEGMENTS {
-        let trait_id = 1_000 + number;
-        let entry = format!("id = {trait_id}\nname = 's{number}'\ndata_source = 200\nintegration_code = 's{number}'");
-        text.push_str(&format!("\n[[trait]]\n{entry}\n"));
+        let id = 1_000 + number;
+        let entry = format!(
+            r#"
+[[trait]]
+id = {id}
+name = "s{number}"
+data_source = 200
+integration_code = "s{number}"
+
+[[segment]]
+id = {id}
+name = "s{number}"
+account = "peer"
+expression = "{id}T"
+"#
+        );
+        text.push_str(&entry);
     }
     text
 }
