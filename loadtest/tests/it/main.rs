@@ -1,0 +1,3 @@
+//! The programs as they are used: started, asked, told to end.
+
+mod peers;
