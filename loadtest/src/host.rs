@@ -1,0 +1,213 @@
+//! The machine: what it is, what of it was taken away, and what a process used.
+
+use std::fs;
+use std::process::Command;
+
+use serde::Serialize;
+
+/// What every result says about where it was measured.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Host {
+    pub commit: String,
+    pub kernel: String,
+    pub cpu: String,
+    pub cores: usize,
+    pub server_cores: Vec<usize>,
+    pub generator_core: Option<usize>,
+    /// Of the kernel, against faults of the CPU.
+    pub mitigations: Vec<String>,
+    /// How the generator was built.
+    pub flags: String,
+    pub date: String,
+}
+
+impl Host {
+    pub fn read(cores: &Cores) -> Host {
+        Host {
+            commit: commit(),
+            kernel: first_line("/proc/sys/kernel/osrelease"),
+            cpu: cpu(),
+            cores: cores.all.len(),
+            server_cores: cores.server.clone(),
+            generator_core: cores.generator,
+            mitigations: mitigations(),
+            flags: flags(),
+            date: output("date", &["-u", "+%Y-%m-%d %H:%M:%S UTC"]),
+        }
+    }
+}
+
+/// Who runs where.
+#[derive(Clone, Debug, Default)]
+pub struct Cores {
+    pub all: Vec<usize>,
+    pub server: Vec<usize>,
+    pub generator: Option<usize>,
+}
+
+impl Cores {
+    /// The generator gets the last core, the server's shards the first ones. Where there are too few, nobody is
+    /// pinned.
+    pub fn share(shards: u16) -> Cores {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or("0");
+        Cores::of(parse_list(list.trim()), shards)
+    }
+
+    fn of(all: Vec<usize>, shards: u16) -> Cores {
+        if all.len() <= usize::from(shards) {
+            return Cores { all, server: Vec::new(), generator: None };
+        }
+        let server = all[..usize::from(shards)].to_vec();
+        Cores { server, generator: all.last().copied(), all }
+    }
+}
+
+fn parse_list(text: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse::<usize>().ok()?..=last.parse::<usize>().ok()?)
+    };
+    text.split(',').filter_map(range).flatten().collect()
+}
+
+/// What was in a run's way.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Disturbance {
+    /// The share of our cores' time that the hypervisor gave to others.
+    pub steal: f64,
+}
+
+/// The counters of our cores, as they stand.
+#[derive(Clone, Debug)]
+pub struct StealMeter {
+    cores: Vec<usize>,
+    total: u64,
+    steal: u64,
+}
+
+impl StealMeter {
+    /// `cores` empty: all of the machine.
+    pub fn start(cores: &Cores) -> StealMeter {
+        let mut ours = cores.server.clone();
+        ours.extend(cores.generator);
+        let (total, steal) = steal(&fs::read_to_string("/proc/stat").unwrap_or_default(), &ours);
+        StealMeter { cores: ours, total, steal }
+    }
+
+    pub fn end(&self) -> Disturbance {
+        let (total, steal) = steal(&fs::read_to_string("/proc/stat").unwrap_or_default(), &self.cores);
+        let ticks = total.saturating_sub(self.total).max(1);
+        Disturbance { steal: steal.saturating_sub(self.steal) as f64 / ticks as f64 }
+    }
+}
+
+/// All ticks and those stolen, of some cores.
+fn steal(stat: &str, cores: &[usize]) -> (u64, u64) {
+    let (mut total, mut stolen) = (0, 0);
+    for line in stat.lines() {
+        let mut words = line.split_whitespace();
+        let Some(core) = words.next().and_then(|name| name.strip_prefix("cpu")) else { continue };
+        let is_ours = if cores.is_empty() { core.is_empty() } else { core.parse().is_ok_and(|n| cores.contains(&n)) };
+        if is_ours {
+            // user nice system idle iowait irq softirq steal; guest time is part of user's.
+            let ticks: Vec<u64> = words.take(8).filter_map(|word| word.parse().ok()).collect();
+            total += ticks.iter().sum::<u64>();
+            stolen += ticks.get(7).copied().unwrap_or(0);
+        }
+    }
+    (total, stolen)
+}
+
+/// CPU time of all threads of a process, the kernel's workers for its rings included, in nanoseconds.
+pub fn cpu_ns(pid: u32) -> Option<u64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let mut sum = 0;
+    for thread in threads.flatten() {
+        let path = thread.path();
+        let exact = fs::read_to_string(path.join("schedstat")).ok().and_then(|text| first_number(&text));
+        sum += match exact.filter(|ns| *ns > 0) {
+            Some(ns) => ns,
+            None => fs::read_to_string(path.join("stat")).ok().and_then(|text| ticks(&text)).unwrap_or(0) * 10_000_000,
+        };
+    }
+    Some(sum)
+}
+
+fn first_number(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// User and system ticks of `/proc/PID/stat`, of which there are 100 a second.
+fn ticks(stat: &str) -> Option<u64> {
+    // The name may hold anything, spaces and brackets included.
+    let rest = stat.rsplit_once(')')?.1;
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    Some(words.get(11)?.parse::<u64>().ok()? + words.get(12)?.parse::<u64>().ok()?)
+}
+
+fn commit() -> String {
+    let commit = output("git", &["rev-parse", "--short=12", "HEAD"]);
+    let is_changed = !output("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
+    if is_changed { format!("{commit}, with changes") } else { commit }
+}
+
+fn cpu() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name"));
+    name.and_then(|line| line.split_once(':')).map_or("unknown".to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+fn mitigations() -> Vec<String> {
+    let Ok(folder) = fs::read_dir("/sys/devices/system/cpu/vulnerabilities") else { return Vec::new() };
+    let mut lines: Vec<String> = folder
+        .flatten()
+        .filter_map(|file| {
+            let state = fs::read_to_string(file.path()).ok()?;
+            let state = state.trim().strip_prefix("Mitigation: ")?.to_owned();
+            Some(format!("{}: {state}", file.file_name().to_string_lossy()))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn flags() -> String {
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    format!("{profile}, {}", std::env::consts::ARCH)
+}
+
+fn first_line(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().lines().next().unwrap_or_default().to_owned()
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steal_is_read_of_our_cores_alone() {
+        let stat = "cpu  10 0 10 70 0 0 0 10 0 0\ncpu0 1 1 1 1 1 1 1 93 5 5\ncpu1 50 0 0 50 0 0 0 0 0 0\nintr 1\n";
+        assert_eq!(steal(stat, &[0]), (100, 93));
+        assert_eq!(steal(stat, &[0, 1]), (200, 93));
+        assert_eq!(steal(stat, &[]), (100, 10));
+    }
+
+    #[test]
+    fn threads_with_strange_names_are_counted() {
+        assert_eq!(ticks("7 (a) b (c) R 1 2 3 4 5 6 7 8 9 10 31 11 0"), Some(42));
+        assert!(cpu_ns(std::process::id()).unwrap() > 0);
+    }
+
+    #[test]
+    fn the_generator_gets_the_last_core() {
+        let cores = Cores::of(parse_list("0-1,4"), 1);
+        assert_eq!((cores.server, cores.generator), (vec![0], Some(4)));
+        assert_eq!(Cores::of(vec![0], 1).generator, None);
+    }
+}
