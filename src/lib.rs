@@ -13,6 +13,7 @@
 )]
 
 pub mod clock;
+mod find;
 pub mod ids;
 pub mod limits;
 pub mod metrics;

@@ -4,13 +4,12 @@
 //! lists of a call are kept in buffers that are handed from call to call, so a decode neither allocates nor clears
 //! memory.
 
-use memchr::memchr_iter;
-
 use super::attribute::Attribute;
 use super::body::body_is_form_text;
 use super::declared::{DeclaredId, Scope};
 use super::errors::{ErrorCode, ErrorSet};
 use super::form::{Scratch, pairs};
+use crate::find;
 use crate::ids::{DataSourceId, Signal, TraitId};
 use crate::limits::{
     CALL_SIGNALS_MAX, CALLBACK_BYTES_MAX, COMMA_PARTS_MAX, DECLARED_IDS_READ_MAX, DIRECT_TRAITS_MAX,
@@ -359,7 +358,7 @@ impl<'a> Reader<'a> {
 
     /// Adds a signal and counts the values that it offers: itself, and the parts of a comma list as far as they fit.
     fn push_signal(&mut self, key: &'a [u8], value: &'a [u8]) {
-        let commas = memchr_iter(b',', value).take(COMMA_PARTS_MAX).count();
+        let commas = find::count(b',', value).min(COMMA_PARTS_MAX);
         let parts = if commas == 0 { 0 } else { commas + 1 };
         self.values += 1;
         let split = parts == 0 || self.values + parts.min(COMMA_PARTS_MAX) <= VALUES_MAX;

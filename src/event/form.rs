@@ -2,7 +2,7 @@
 //! one with escapes is written into a bump arena. Follows the URL standard's parser, but for two points that the
 //! protocol wants otherwise: a `%` without two hex digits is an error, and bytes that are no UTF-8 stay as they are.
 
-use memchr::{memchr, memchr2};
+use crate::find;
 
 /// A `%` that is not followed by two hex digits: error 311.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl<'a> Iterator for Pairs<'a> {
             return None;
         }
         let text = self.rest;
-        let Some(end) = memchr2(b'=', b'&', text) else {
+        let Some(end) = find::either(b'=', b'&', text) else {
             self.rest = &[];
             return Some((text, &[]));
         };
@@ -39,7 +39,7 @@ impl<'a> Iterator for Pairs<'a> {
             self.rest = after;
             return Some((key, &[]));
         }
-        let value_end = memchr(b'&', after).unwrap_or(after.len());
+        let value_end = find::byte(b'&', after).unwrap_or(after.len());
         self.rest = after.get(value_end + 1..).unwrap_or(&[]);
         Some((key, &after[..value_end]))
     }
@@ -60,7 +60,7 @@ impl<'a> Scratch<'a> {
     /// Decodes `+` and escapes of one key or value. Panics when the arena is smaller than all that was decoded with
     /// it: a mistake of whoever sized it.
     pub fn decode(&mut self, piece: &'a [u8]) -> Result<&'a [u8], BadEscape> {
-        let Some(plain) = memchr2(b'%', b'+', piece) else { return Ok(piece) };
+        let Some(plain) = find::either(b'%', b'+', piece) else { return Ok(piece) };
         let length = decode_into(piece, plain, self.free)?;
         let (decoded, free) = std::mem::take(&mut self.free).split_at_mut(length);
         self.free = free;

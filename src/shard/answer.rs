@@ -62,27 +62,20 @@ impl Shard {
             self.fill_destinations(io, context, prepared, profile, &mut entries);
         }
         self.list_segments(prepared);
-        let stuff: SmallVec<[Stuff<'_>; DESTINATION_ENTRIES_MAX]> = entries
-            .cookies()
-            .map(|cookie| Stuff {
-                name: cookie.name,
-                value: cookie.value,
-                ttl_days: cookie.ttl_days,
-                domain: cookie.domain,
-            })
-            .collect();
-        let urls: SmallVec<[Destination<'_>; DESTINATION_ENTRIES_MAX]> = entries
-            .urls()
-            .map(|url| Destination {
-                id: url.id,
-                kind: match url.tag {
-                    UrlTag::Img => DestinationKind::Image,
-                    UrlTag::Iframe => DestinationKind::Frame,
-                },
-                url: url.url,
-                secure_url: url.secure_url,
-            })
-            .collect();
+        // Filled where they stand: a list that is collected is copied whole, room that nothing fills included.
+        let mut stuff = SmallVec::<[Stuff<'_>; DESTINATION_ENTRIES_MAX]>::new();
+        for cookie in entries.cookies() {
+            let (name, value, domain) = (cookie.name, cookie.value, cookie.domain);
+            stuff.push(Stuff { name, value, ttl_days: cookie.ttl_days, domain });
+        }
+        let mut urls = SmallVec::<[Destination<'_>; DESTINATION_ENTRIES_MAX]>::new();
+        for url in entries.urls() {
+            let kind = match url.tag {
+                UrlTag::Img => DestinationKind::Image,
+                UrlTag::Iframe => DestinationKind::Frame,
+            };
+            urls.push(Destination { id: url.id, kind, url: url.url, secure_url: url.secure_url });
+        }
         let uuid = context.visitor.uuid.digits();
         let answer_listed = call.segments != SegmentList::No;
         let (realised, segments) = (std::mem::take(&mut self.realised), std::mem::take(&mut self.segments));

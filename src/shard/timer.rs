@@ -106,12 +106,18 @@ impl TimerWheel {
             return u64::MAX;
         }
         let start = slot_of(self.cursor_ns);
-        for distance in 0..SLOTS {
-            let slot = (start + distance) % SLOTS;
-            if self.filled[slot / 64] == 0 {
-                continue;
-            }
-            if self.filled[slot / 64] & (1 << (slot % 64)) != 0 {
+        // Word by word from the cursor's, whose lower bits are a round ahead and come last.
+        for step in 0..=self.filled.len() {
+            let word = (start / 64 + step) % self.filled.len();
+            let ahead = u64::MAX << (start % 64);
+            let bits = match step {
+                0 => self.filled[word] & ahead,
+                _ if step == self.filled.len() => self.filled[word] & !ahead,
+                _ => self.filled[word],
+            };
+            if bits != 0 {
+                let slot = word * 64 + bits.trailing_zeros() as usize;
+                let distance = (slot + SLOTS - start) % SLOTS;
                 let slot_end_ns = (self.cursor_ns / SLOT_NS + distance as u64 + 1) * SLOT_NS;
                 // Timers of a later round may share the slot: then this is only a reason to look again.
                 return self.earliest_in(slot).min(slot_end_ns);

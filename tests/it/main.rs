@@ -13,6 +13,7 @@ mod allocator;
 mod config;
 mod http_vectors;
 mod licences;
+mod memory;
 mod program;
 mod reactor;
 mod reactor_glommio;

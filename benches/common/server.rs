@@ -1,0 +1,142 @@
+//! One shard without a kernel: what it sends is looked at and given back at once.
+
+use std::sync::Arc;
+
+use pinion::clock::Now;
+use pinion::config;
+use pinion::identity::Uuid;
+use pinion::ids::ShardId;
+use pinion::metrics::ShardMetrics;
+use pinion::reactor::{Buffer, ConnId, Event, Handler, Io};
+use pinion::shard::{Epoch, Message, Plan, Setup, Shard};
+
+use super::calls::{self, Request};
+use super::profiles;
+use super::random::{Random, hash};
+use super::rules;
+
+const CONN: ConnId = ConnId { slot: 0, generation: 1 };
+/// Between two requests.
+const STEP_NS: u64 = 10_000;
+
+/// The runtime: virtual time, and the one answer that is under way.
+struct MemoryIo {
+    now: Now,
+    sent: Option<Buffer>,
+}
+
+impl Io for MemoryIo {
+    type Message = Message;
+
+    fn now(&self) -> Now {
+        self.now
+    }
+
+    fn send(&mut self, _: ConnId, buffer: Buffer) {
+        assert!(self.sent.replace(buffer).is_none(), "one answer at a time");
+    }
+
+    fn connect(&mut self, _: std::net::SocketAddr) -> Option<ConnId> {
+        None
+    }
+
+    fn close(&mut self, _: ConnId, _: bool) {
+        panic!("the connection stays open");
+    }
+
+    fn pause_receive(&mut self, _: ConnId) {}
+
+    fn resume_receive(&mut self, _: ConnId) {}
+
+    fn set_accepting(&mut self, _: bool) {}
+
+    fn post(&mut self, _: ShardId, message: Message) -> Result<(), Message> {
+        Err(message)
+    }
+
+    fn post_room(&self, _: ShardId) -> usize {
+        0
+    }
+}
+
+/// A shard with one connection, on which visitors call by turns.
+pub struct Server {
+    shard: Shard,
+    io: MemoryIo,
+    requests: Vec<Request>,
+    random: Random,
+    visitors: u64,
+    next: usize,
+}
+
+impl Server {
+    /// Every visitor has called once before it is measured.
+    pub fn new(rules: usize, segments: usize, visitors: u64) -> Server {
+        let loaded = config::load(&rules::config(rules, segments), "bench.toml")
+            .unwrap_or_else(|faults| panic!("{}", faults.iter().map(ToString::to_string).collect::<String>()));
+        let secret = profiles::secret();
+        let ruleset = Arc::new(loaded.into_ruleset(&secret, 1).0);
+        let shard = Shard::new(Setup {
+            id: ShardId(0),
+            plan: plan(visitors),
+            epoch: Box::new(Epoch::new(&ruleset, |_| Box::new([]))),
+            metrics: Arc::new(ShardMetrics::default()),
+            secret,
+            entropy: [1; 32],
+        });
+        let mut server = Server {
+            shard,
+            io: MemoryIo { now: profiles::now(), sent: None },
+            requests: calls::events(1_024, rules),
+            random: Random::new(4),
+            visitors,
+            next: 0,
+        };
+        let peer = ([192, 0, 2, 1], 40_000).into();
+        server.shard.on_event(&mut server.io, Event::Accepted { conn: CONN, peer });
+        for visitor in 0..visitors {
+            server.call(visitor);
+        }
+        server
+    }
+
+    /// One request of a visitor who has been here before: from its bytes to the buffer's return, and one turn for it
+    /// alone, which under load many requests share.
+    pub fn serve(&mut self) -> u64 {
+        let visitor = self.random.below(self.visitors);
+        self.call(visitor)
+    }
+
+    fn call(&mut self, visitor: u64) -> u64 {
+        self.next = (self.next + 1) % self.requests.len();
+        let Request { bytes, uuid_at } = &mut self.requests[self.next];
+        let uuid: &mut [u8; 38] = (&mut bytes[*uuid_at..*uuid_at + 38]).try_into().expect("38 digits");
+        Uuid::write(profiles::uuid(visitor), uuid);
+        self.io.now.mono_ns += STEP_NS;
+        self.shard.on_event(&mut self.io, Event::Received { conn: CONN, bytes });
+        let buffer = self.io.sent.take().expect("an answer");
+        // The end of the body: traits and segments. The head is the same but for its date and id.
+        let answer = buffer.bytes();
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        let result = hash(&answer[answer.len() - 16..]);
+        self.shard.on_event(&mut self.io, Event::Sent { conn: CONN, buffer, ok: true });
+        self.shard.on_turn(&mut self.io);
+        result
+    }
+}
+
+fn plan(visitors: u64) -> Plan {
+    Plan {
+        shards: 1,
+        clients_max: 16,
+        upstreams_max: 1,
+        jobs_max: 16,
+        calls_max: 16,
+        small_buffers: 128,
+        large_buffers: 4,
+        profile_bytes: (visitors as usize * 400).max(4 << 20),
+        id_map_bytes: 1 << 20,
+        sweep_buckets_per_upkeep: 64,
+        idle_ns: 60_000_000_000,
+    }
+}
