@@ -14,7 +14,7 @@ use loadtest::scenario::{SUITES, Scenario};
 use loadtest::target::Kind;
 use loadtest::verdict::Budget;
 use loadtest::versus::{Comparison, PAIRS, Pair};
-use loadtest::{find_max, report, run, standard};
+use loadtest::{find_max, host, report, run, standard};
 
 /// Offers load to a pinion server without waiting for its answers, and holds the latencies against budgets.
 ///
@@ -71,7 +71,7 @@ struct RunArguments {
     #[arg(long, value_name = "MS")]
     stall_ms: Option<u64>,
     /// How often.
-    #[arg(long, value_name = "MS", default_value_t = 50, requires = "stall_ms")]
+    #[arg(long, value_name = "MS", default_value_t = 4, requires = "stall_ms")]
     stall_every_ms: u64,
     /// Where results go, in a folder of the scenario's name.
     #[arg(long, value_name = "FOLDER")]
@@ -98,6 +98,7 @@ fn main() -> ExitCode {
 }
 
 fn offer(arguments: &RunArguments) -> Result<ExitCode, String> {
+    host::raise_priority();
     let scenario = scenario(arguments)?;
     let kind = Kind::parse(&arguments.target)?;
     let folder = results(arguments).join(&scenario.name);
