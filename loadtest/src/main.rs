@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 use loadtest::bare::Bare;
-use loadtest::host::Cores;
+use loadtest::host::{Cores, Priority};
 use loadtest::run::{Run, Setting, Stall};
 use loadtest::scenario::{SUITES, Scenario};
 use loadtest::target::Kind;
 use loadtest::verdict::Budget;
 use loadtest::versus::{Comparison, PAIRS, Pair};
-use loadtest::{find_max, host, report, run, standard};
+use loadtest::{find_max, report, run, standard};
 
 /// Offers load to a pinion server without waiting for its answers, and holds the latencies against budgets.
 ///
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
 }
 
 fn offer(arguments: &RunArguments) -> Result<ExitCode, String> {
-    host::raise_priority();
+    let _priority = Priority::raise();
     let scenario = scenario(arguments)?;
     let kind = Kind::parse(&arguments.target)?;
     let folder = results(arguments).join(&scenario.name);
