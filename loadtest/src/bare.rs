@@ -14,7 +14,7 @@ use pinion::reactor::{Buffer, ConnId, Event, Handler, Io, clocks};
 
 /// How often the loop looks whether it is to end.
 const LOOK_NS: u64 = 20_000_000;
-const CONNECTIONS_MAX: u32 = 24_000;
+const CONNECTIONS_MAX: u32 = 12_000;
 /// The longest beginning of a request that is kept until its end comes.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
 

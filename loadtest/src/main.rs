@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 use loadtest::bare::Bare;
-use loadtest::host::Cores;
+use loadtest::host::{Cores, Priority};
 use loadtest::run::{Run, Setting, Stall};
 use loadtest::scenario::{SUITES, Scenario};
 use loadtest::target::Kind;
@@ -75,7 +75,7 @@ struct RunArguments {
     #[arg(long, value_name = "MS")]
     stall_ms: Option<u64>,
     /// How often.
-    #[arg(long, value_name = "MS", default_value_t = 50, requires = "stall_ms")]
+    #[arg(long, value_name = "MS", default_value_t = 4, requires = "stall_ms")]
     stall_every_ms: u64,
     /// Where results go, in a folder of the scenario's name.
     #[arg(long, value_name = "FOLDER")]
@@ -104,6 +104,7 @@ fn main() -> ExitCode {
 }
 
 fn offer(arguments: &RunArguments) -> Result<ExitCode, String> {
+    let _priority = Priority::raise();
     let scenario = scenario(arguments)?;
     let kind = Kind::parse(&arguments.target)?;
     let folder = results(arguments).join(&scenario.name);

@@ -253,7 +253,7 @@ impl Scenario {
         let is_share = |share: f64| (0.0..=1.0).contains(&share);
         let faults = [
             (self.rate.is_finite() && self.rate > 0.0, "`rate` must be above 0"),
-            (self.connections > 0 && self.connections <= 20_000, "`connections` must be 1 to 20,000"),
+            (self.connections > 0 && self.connections <= 10_000, "`connections` must be 1 to 10,000"),
             (self.pipeline > 0 && self.pipeline <= 64, "`pipeline` must be 1 to 64"),
             (self.timeout_ms > 0, "`timeout_ms` must be above 0"),
             (self.signals <= 64, "`signals` must be at most 64: requests have a fixed room"),

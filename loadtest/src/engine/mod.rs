@@ -177,7 +177,7 @@ impl Engine {
             }
             Pace::Closed { ns } => {
                 let now_ns = clocks::read_mono_ns();
-                if now_ns >= start_ns + ns {
+                if !(start_ns..start_ns + ns).contains(&now_ns) {
                     return;
                 }
                 for _ in 0..self.free.len() {

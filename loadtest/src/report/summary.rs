@@ -101,6 +101,7 @@ pub fn page(run: &Run) -> String {
         ("pinning", pinning),
         ("mitigations", host.mitigations.join("; ")),
         ("build", host.flags.clone()),
+        ("nice", format!("{}, server and generator", host.nice)),
     ];
     text.push_str("| | |\n|---|---|\n");
     for (name, value) in rows {

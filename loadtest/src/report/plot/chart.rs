@@ -122,26 +122,31 @@ impl Chart {
         }
     }
 
-    /// Each with its label above its beginning; where two are close, the second one's goes below its line.
+    /// Each with its label where it ends: behind the dot, or above the line at the right edge.
     fn limits(&self, out: &mut String) {
-        let mut taken: Vec<f64> = Vec::new();
+        let mut taken: Vec<(f64, f64)> = Vec::new();
         for mark in &self.marks {
             let (y, colour) = (self.y_of(mark.y), mark.colour);
             let end = mark.ends_at.map_or(WIDTH - RIGHT, |place| self.x_of(place));
             let dashed = r#"stroke-width="1.5" stroke-dasharray="6 4""#;
             let _ = writeln!(out, r#"<path d="M{LEFT} {y:.1}H{end:.1}" stroke="{colour}" {dashed}/>"#);
+            let label_width = 8.0 * mark.label.chars().count() as f64;
+            let is_behind = mark.ends_at.is_some() && end + label_width < WIDTH - RIGHT;
             if mark.ends_at.is_some() {
-                let _ = writeln!(
-                    out,
-                    r##"<circle cx="{end:.1}" cy="{y:.1}" r="4" fill="#ffffff" stroke="{colour}" stroke-width="2"/>"##
-                );
+                let dot = format!(r#"cx="{end:.1}" cy="{y:.1}" r="4""#);
+                let _ = writeln!(out, r##"<circle {dot} fill="#ffffff" stroke="{colour}" stroke-width="2"/>"##);
             }
-            let is_taken = |at: f64| taken.iter().any(|other| (other - at).abs() < 14.0);
-            let text_y = [y - 5.0, y + 15.0, y - 20.0].into_iter().find(|at| !is_taken(*at)).unwrap_or(y - 5.0);
-            taken.push(text_y);
-            let (x, label) = (LEFT + 8.0, escaped(&mark.label));
+            let (x, anchor) = if is_behind { (end + 9.0, "start") } else { (end - 6.0, "end") };
+            let first_y = if is_behind { y + 4.5 } else { y - 6.0 };
+            let is_taken =
+                |at: f64| taken.iter().any(|other| (other.0 - x).abs() < 160.0 && (other.1 - at).abs() < 14.0);
+            let text_y = [0.0, 16.0, -16.0, 32.0].map(|shift| first_y + shift).into_iter().find(|at| !is_taken(*at));
+            let text_y = text_y.unwrap_or(first_y);
+            taken.push((x, text_y));
+            let label = escaped(&mark.label);
             let halo = r##"paint-order="stroke" stroke="#ffffff" stroke-width="4""##;
-            let _ = writeln!(out, r#"<text x="{x}" y="{text_y:.1}" fill="{colour}" {halo}>{label}</text>"#);
+            let place = format!(r#"x="{x:.1}" y="{text_y:.1}" text-anchor="{anchor}""#);
+            let _ = writeln!(out, r#"<text {place} fill="{colour}" {halo}>{label}</text>"#);
         }
     }
 
