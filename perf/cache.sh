@@ -25,8 +25,11 @@ else
 fi
 need valgrind valgrind
 binary="${WORK_BINARY:-}"
-[[ -n "$binary" ]] || binary="$(find "$project_dir/target/release/deps" -maxdepth 1 -name 'instructions-*' -perm -u+x -type f \
-    -printf '%T@ %p\n' 2>/dev/null | sort -rn | awk 'NR == 1 { print $2 }')"
+if [[ -z "$binary" ]]; then
+    binary="$(find "$project_dir/target/release/deps" -maxdepth 1 -name 'instructions-*' -perm -u+x -type f \
+    -printf '%T@ %p\n' 2>/dev/null |
+        sort -rn | awk 'NR == 1 { print $2 }')"
+fi
 [[ -n "$binary" ]] || skip "build the work first: cargo bench --no-run --bench instructions"
 out="$(mktemp)"
 temporary+=("$out")

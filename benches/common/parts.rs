@@ -152,7 +152,7 @@ pub fn segments() -> Run {
     let mut turn = turns(INPUTS);
     Box::new(move || {
         let change = program.evaluate(visitors[turn()].history(), profiles::now(), &mut scratch, &mut segments);
-        segments.iter().fold(u64::from(change), |sum, id| sum * 31 + u64::from(id.0))
+        segments.iter().fold(u64::from(change), |sum, id| sum.wrapping_mul(31) ^ u64::from(id.0))
     })
 }
 

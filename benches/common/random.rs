@@ -18,12 +18,6 @@ impl Random {
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
-
-    /// Small numbers far more often than large ones, as pages and products are looked at.
-    pub fn skewed_below(&mut self, bound: u64) -> u64 {
-        let unit = self.next() as f64 / u64::MAX as f64;
-        ((unit * unit * unit * bound as f64) as u64).min(bound - 1)
-    }
 }
 
 /// FNV-1a: tells results apart, no more.

@@ -65,7 +65,7 @@ pub fn call(random: &mut Random, rules: usize) -> Pairs {
     let mut pairs: Pairs = (0..SIGNALS_PER_CALL - 4)
         .map(|place| {
             let key = (first + place * 7) % LISTED_KEYS;
-            (format!("c_k{key}"), format!("v{}", random.skewed_below(values)))
+            (format!("c_k{key}"), format!("v{}", random.below(values)))
         })
         .collect();
     pairs.push(("c_n0".into(), random.below(100_000).to_string()));

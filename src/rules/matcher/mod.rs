@@ -23,6 +23,7 @@ use self::thresholds::Thresholds;
 use super::letters::{self, WordCharacters};
 use super::scalar::Scalar;
 use super::{DerivedSignal, Diagnostic, MatchOutcome, MatcherOptions};
+use crate::find;
 use crate::ids::{DataSourceId, Signal, TraitId};
 use crate::limits::{COMMA_PARTS_MAX, SIGNAL_VALUE_BYTES_MAX, VALUES_MAX};
 
@@ -161,7 +162,7 @@ impl Call<'_, '_> {
             return None;
         }
         self.values_left -= 1;
-        let commas = if signal.split { memchr::memchr_iter(b',', signal.value).count() } else { 0 };
+        let commas = if signal.split { find::count(b',', signal.value) } else { 0 };
         if commas == 0 {
             return Some(0);
         }
@@ -208,20 +209,8 @@ impl Call<'_, '_> {
     fn compare(&mut self, key: u32, plan: &KeyPlan, value: &[u8], parts: usize) {
         let matcher = self.matcher;
         if plan.has_equalities || plan.greater.is_some() || plan.less.is_some() {
-            for value in whole_and_parts(value, parts) {
-                let scalar = Scalar::of(value);
-                if plan.has_equalities
-                    && let Some(predicate) = matcher.equalities.find(key, scalar)
-                {
-                    self.scratch.truths.set(predicate, &matcher.index);
-                }
-                if let Scalar::Number(number) = scalar {
-                    for place in [plan.greater, plan.less].into_iter().flatten() {
-                        let thresholds = &matcher.thresholds[place as usize];
-                        self.scratch.raise(thresholds, thresholds.rank(number), &matcher.index);
-                    }
-                }
-            }
+            self.compare_scalar(key, plan, value);
+            value.split(is_comma).take(parts).for_each(|part| self.compare_scalar(key, plan, part));
         }
         if let Some(texts) = plan.texts {
             let parts_end =
@@ -230,6 +219,22 @@ impl Call<'_, '_> {
             let value = PartedValue { whole: value, parts_end };
             matcher.texts[texts as usize]
                 .search(value, &matcher.letters, words, |predicate| truths.set(predicate, &matcher.index));
+        }
+    }
+
+    fn compare_scalar(&mut self, key: u32, plan: &KeyPlan, value: &[u8]) {
+        let matcher = self.matcher;
+        let scalar = Scalar::of(value);
+        if plan.has_equalities
+            && let Some(predicate) = matcher.equalities.find(key, scalar)
+        {
+            self.scratch.truths.set(predicate, &matcher.index);
+        }
+        if let Scalar::Number(number) = scalar {
+            for place in [plan.greater, plan.less].into_iter().flatten() {
+                let thresholds = &matcher.thresholds[place as usize];
+                self.scratch.raise(thresholds, thresholds.rank(number), &matcher.index);
+            }
         }
     }
 }

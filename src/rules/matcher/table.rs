@@ -162,7 +162,13 @@ fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
     // The last eight bytes once more, as a whole word is read faster than a few bytes.
     let tail = match bytes.last_chunk::<8>() {
         Some(last) => u64::from_le_bytes(*last),
-        None => bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        None => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            // They overlap; the length is in the state already.
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+            }
+            _ => bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        },
     };
     fold(state ^ tail, SECOND)
 }
