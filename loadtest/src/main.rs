@@ -71,6 +71,9 @@ struct RunArguments {
     /// Compare with a peer in turns: uring, glommio, bare, or an ADDRESS.
     #[arg(long, value_name = "PEER")]
     versus: Option<String>,
+    /// Leave the scenario's partners out: the job without lookups.
+    #[arg(long)]
+    without_lookups: bool,
     /// Stop the server for so many milliseconds, again and again: a run that passes all the same sees nothing.
     #[arg(long, value_name = "MS")]
     stall_ms: Option<u64>,
@@ -196,6 +199,9 @@ fn scenario(arguments: &RunArguments) -> Result<Scenario, String> {
     scenario.rate = arguments.rate.unwrap_or(scenario.rate);
     if let Some(seconds) = arguments.seconds {
         scenario.stretch(seconds);
+    }
+    if arguments.without_lookups {
+        scenario.without_lookups();
     }
     if !arguments.budgets.is_empty() {
         scenario.budgets.clone_from(&arguments.budgets);

@@ -11,19 +11,20 @@ impl Random {
         Random { state: seed }
     }
 
-    pub fn next(&mut self) -> u64 {
+    /// 64 of them.
+    pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.state)
     }
 
     /// From 0 to below 1.
     pub fn share(&mut self) -> f64 {
-        unit(self.next())
+        unit(self.bits())
     }
 
     /// From 0 to below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(end) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
     }
 
     /// Exponentially distributed with mean 1.
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn one_seed_one_sequence_with_the_right_means() {
         let (mut one, mut two) = (Random::new(7), Random::new(7));
-        assert_eq!(one.next(), two.next());
+        assert_eq!(one.bits(), two.bits());
         let mean = |draw: &mut dyn FnMut() -> f64| (0..100_000).map(|_| draw()).sum::<f64>() / 100_000.0;
         assert!((mean(&mut || one.share()) - 0.5).abs() < 0.01);
         assert!((mean(&mut || one.exponential()) - 1.0).abs() < 0.02);

@@ -259,6 +259,7 @@ const ACHIEVED_MIN: f64 = 0.99;
 const LAG_MIN_NS: f64 = 100_000.0;
 const LAG_SHARE: f64 = 0.1;
 const GENERATOR_SHARE: f64 = 0.5;
+const CROWDED_MAX: f64 = 0.01;
 const STEAL_MAX: f64 = 0.01;
 
 fn saturation(budgets: &[Budget], outcome: &Outcome, evidence: &Evidence) -> Vec<Reason> {
@@ -274,7 +275,10 @@ fn saturation(budgets: &[Budget], outcome: &Outcome, evidence: &Evidence) -> Vec
     let lag_ns = outcome.send_lag.value_at_quantile(0.99) as f64;
     if lag_ns > lag_max_ns {
         let (lag, bound) = (format_ns(lag_ns), format_ns(lag_max_ns));
-        say(true, format!("the generator sent late: send lag p99 {lag}, {bound} is allowed"));
+        // Then it is the server that is late, and no other try will change that.
+        let is_crowded = outcome.crowded as f64 > CROWDED_MAX * outcome.due as f64;
+        let who = if is_crowded { "all connections were taken" } else { "the generator sent late" };
+        say(!is_crowded, format!("{who}: send lag p99 {lag}, {bound} is allowed"));
     }
     if let Some(generator_rate) = evidence.generator_rate
         && evidence.rate > GENERATOR_SHARE * generator_rate

@@ -40,7 +40,8 @@ impl Pair {
             let times = (format_ns(value(run, 0.5)), format_ns(value(run, 0.99)));
             let cpu = cpu(run).map_or("-".to_owned(), format_ns);
             let name = run.target.chars().take(18).collect::<String>();
-            let word = run.verdict.word();
+            // Budgets are not what is asked here; a disturbed run spoils its pair.
+            let word = if run.verdict.saturated.is_empty() { "" } else { "SATURATED" };
             let _ = writeln!(row, "  {name:<18} cpu {cpu:>9}   p50 {:>9}   p99 {:>9}  {word}", times.0, times.1);
         }
         let cpu = cpu(ours).zip(cpu(theirs)).map(|(ours, theirs)| ours / theirs);

@@ -164,6 +164,9 @@ impl Engine {
                 while self.schedule.peek().is_some_and(|at_ns| start_ns + at_ns <= now_ns) {
                     let Some(at_ns) = self.schedule.next() else { break };
                     self.recorder.due(at_ns);
+                    if self.free.len() <= self.backlog.len() {
+                        self.recorder.crowded += 1;
+                    }
                     if self.backlog.len() < BACKLOG_MAX {
                         self.backlog.push_back(start_ns + at_ns);
                     } else {

@@ -21,6 +21,7 @@ pub struct Recorder {
     pub answered_total: u64,
     pub faults: Faults,
     pub reconnects: u64,
+    pub crowded: u64,
     pub lasted_ns: u64,
 }
 
@@ -69,6 +70,8 @@ pub struct Outcome {
     pub answered_total: u64,
     pub faults: Faults,
     pub reconnects: u64,
+    /// Requests that found all connections taken when they were due.
+    pub crowded: u64,
     pub lookups: u64,
     pub lookup_hits: u64,
     pub lasted_ns: u64,
@@ -111,12 +114,13 @@ impl Recorder {
             answered_total: 0,
             faults: Faults::default(),
             reconnects: 0,
+            crowded: 0,
             lookups: 0,
             lookup_hits: 0,
             lasted_ns: 0,
         };
         let faults = Faults::default();
-        Recorder { outcome, pieces, sent_total: 0, answered_total: 0, faults, reconnects: 0, lasted_ns: 0 }
+        Recorder { outcome, pieces, sent_total: 0, answered_total: 0, faults, reconnects: 0, crowded: 0, lasted_ns: 0 }
     }
 
     /// Times from the start of the schedule.
@@ -165,8 +169,8 @@ impl Recorder {
     }
 
     pub fn into_outcome(self, lookups: u64, lookup_hits: u64) -> Outcome {
-        let Recorder { outcome, answered_total, faults, reconnects, lasted_ns, .. } = self;
-        Outcome { answered_total, faults, reconnects, lookups, lookup_hits, lasted_ns, ..outcome }
+        let Recorder { outcome, answered_total, faults, reconnects, crowded, lasted_ns, .. } = self;
+        Outcome { answered_total, faults, reconnects, crowded, lookups, lookup_hits, lasted_ns, ..outcome }
     }
 
     fn record(&mut self, at_ns: u64, response_ns: u64, service_ns: u64) -> bool {

@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(intervals, run.outcome.intervals.len());
         let mut expected = crate::engine::histogram();
         run.outcome.intervals.iter().for_each(|interval| expected.add(&interval.response).unwrap());
-        assert!(sum == expected && sum.len() > 0);
+        assert!(sum == expected && !sum.is_empty());
     }
 
     #[test]
