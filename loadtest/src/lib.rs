@@ -3,6 +3,7 @@
 //! The generator is an open loop on the server's own reactor (`engine`); what it offers is a `scenario`, whose times
 //! come from a `schedule` and whose bytes from `requests`; what must hold is a `verdict`; what is left is a `report`.
 #![allow(
+    clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "the bans of clippy.toml are for what serves, not for what measures it"
