@@ -176,9 +176,12 @@ fn number(digits: &[u8], radix: u32) -> Result<u64, Garbage> {
 mod tests {
     use super::*;
 
-    const TEXT: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Error: 10\r\n\r\nhelloHTTP/1.1 204 No \
-        Content\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n10\r\n\
-        0123456789abcdef\r\n0\r\nA: b\r\n\r\nHTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n";
+    const TEXT: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n\
+        HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Error: 10\r\n\r\nhello\
+        HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n\
+        HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n10\r\n0123456789abcdef\r\n\
+        0\r\nA: b\r\n\r\n\
+        HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n";
 
     fn read(pieces: &[&[u8]]) -> Result<Vec<Answer>, Garbage> {
         let (mut reader, mut answers) = (Reader::default(), Vec::new());

@@ -47,7 +47,8 @@ pub fn config(scenario: &Scenario, cores: &[usize], partners: &[SocketAddr]) -> 
             let id = PARTNER_TRAIT + index * PARTNER_SEGMENTS as u32 + segment;
             let _ = write!(
                 text,
-                "\n[[trait]]\nid = {id}\nname = \"{} {segment}\"\ndata_source = {source}\nintegration_code = \"s{segment}\"\n",
+                "\n[[trait]]\nid = {id}\nname = \"{} {segment}\"\ndata_source = {source}\n\
+                 integration_code = \"s{segment}\"\n",
                 partner.name
             );
         }
