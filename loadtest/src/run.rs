@@ -16,7 +16,8 @@ use crate::bare::Bare;
 use crate::engine::{Engine, Outcome, Pace, Progress, Slots};
 use crate::host::{Cores, Host, StealMeter};
 use crate::progress::Bar;
-use crate::scenario::{PhaseKind, Player, Scenario};
+use crate::scenario::{Partner, PhaseKind, Player, Scenario};
+use crate::simulator::{self, Profile, Simulator};
 use crate::target::{Kind, Target};
 use crate::verdict::{Evidence, Verdict};
 
@@ -68,12 +69,12 @@ impl Run {
 /// What kept it from running, in words.
 pub fn run(scenario: &Scenario, kind: &Kind, setting: &Setting, folder: &Path) -> Result<Run, String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    if let Some(partner) = scenario.partners.iter().find(|partner| partner.by == Player::Simulator) {
-        return Err(format!("partner {}: the partner simulator is not part of this build", partner.name));
-    }
     let progress = Arc::new(Progress::default());
     let generator = Generator::start(scenario, setting.cores.generator, Arc::clone(&progress))?;
-    let partners = vec![generator.desk; scenario.partners.len()];
+    // The generator plays the others; simulators end with the run.
+    let simulators = simulators(scenario, setting.cores.generator)?;
+    let desk = generator.desk;
+    let partners: Vec<_> = simulators.iter().map(|one| one.as_ref().map_or(desk, |one| one.address)).collect();
     let target = Target::start(kind, scenario, &setting.cores, &partners, folder)?;
     let host = Host::read(&setting.cores);
     let mut watch = Watch::new(scenario, &target, &progress);
@@ -100,6 +101,20 @@ pub fn run(scenario: &Scenario, kind: &Kind, setting: &Setting, folder: &Path) -
     let memory_bytes = watch.memory_bytes();
     let (scenario, target, stall) = (scenario.clone(), kind.name(), setting.stall);
     Ok(Run { scenario, target, host, outcome, evidence, verdict, stall, memory_bytes })
+}
+
+/// By partner: the simulator that plays it, if one does.
+fn simulators(scenario: &Scenario, core: Option<usize>) -> Result<Vec<Option<Simulator>>, String> {
+    let play = |partner: &Partner| {
+        if partner.by != Player::Simulator {
+            return Ok(None);
+        }
+        let fault = |error: String| format!("partner {}: {error}", partner.name);
+        let text = toml::to_string(&partner.profile.clone().unwrap_or_default()).map_err(|error| error.to_string());
+        let profile = Profile::from_toml(&text.map_err(fault)?).map_err(fault)?;
+        simulator::start(&profile, core).map(Some).map_err(|error| fault(error.to_string()))
+    };
+    scenario.partners.iter().map(play).collect()
 }
 
 /// The highest rate of the generator itself: as fast as it goes, against a server that only answers a constant.

@@ -126,5 +126,5 @@ fn who_asks_a_partner() {
 fn a_peer_without_its_partner_says_so() {
     let output = Command::new(PROGRAM).args(["peer", "nginx-lua"]).output().unwrap();
     let fault = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && fault.contains("needs a partner"), "{fault}");
+    assert!(output.status.code() == Some(2) && fault.contains("needs a partner"), "{fault}");
 }
