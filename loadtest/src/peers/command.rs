@@ -41,8 +41,8 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     }
     let setup = Setup { listen, core, partner, config, server, program: None };
     let peer = start(name, &setup).map_err(|absence| format!("{}: {absence}", name.as_str()))?;
-    println!("{} answers on {} (processes {:?})", name.as_str(), peer.address, peer.pids());
-    wait_for_signal().map_err(|error| error.to_string())?;
+    let announce = || println!("{} answers on {} (processes {:?})", name.as_str(), peer.address, peer.pids());
+    wait_for_signal(announce).map_err(|error| error.to_string())?;
     if let Ok(worked) = peer.cpu_time() {
         println!("{} has worked for {:.3} s", name.as_str(), worked.as_secs_f64());
     }

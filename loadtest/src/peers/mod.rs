@@ -149,11 +149,13 @@ impl From<io::Error> for Absence {
 ///
 /// # Errors
 /// When signals can't be had.
-pub fn wait_for_signal() -> io::Result<()> {
+pub fn wait_for_signal(announce: impl FnOnce()) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        // Not before the signals are taken: whoever reads it may end this process at once.
+        announce();
         futures_lite::future::or(interrupt.recv(), terminate.recv()).await;
         Ok(())
     })

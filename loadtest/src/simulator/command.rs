@@ -32,8 +32,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         }
     };
     let simulator = super::start_at(&profile, arguments.listen, arguments.core).map_err(|error| error.to_string())?;
-    println!("partner {:?} answers on {}", profile.name, simulator.address);
-    wait_for_signal().map_err(|error| error.to_string())?;
+    let announce = || println!("partner {:?} answers on {}", profile.name, simulator.address);
+    wait_for_signal(announce).map_err(|error| error.to_string())?;
     println!("partner {:?}: {}", profile.name, simulator.counts());
     Ok(())
 }

@@ -29,7 +29,7 @@ impl Running {
         let Some(first_line) = lines.next() else {
             let mut fault = String::new();
             child.stderr.take().unwrap().read_to_string(&mut fault).unwrap();
-            assert_eq!(child.wait().unwrap().code(), Some(1), "{fault}");
+            assert_eq!(child.wait().unwrap().code(), Some(2), "{fault}");
             assert!(fault.contains("is missing"), "{arguments:?}: {fault}");
             let _ = writeln!(std::io::stderr(), "SKIPPED: {fault}");
             return None;
