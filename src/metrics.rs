@@ -134,7 +134,7 @@ counters! {
         hops: "Requests sent to the core that owns the visitor.",
         hops_refused: "Requests answered at once because the way to the owner's core was full.",
         client_gone: "Requests whose client was gone before the answer.",
-        parked_refused: "Requests answered without a lookup because no more could be parked.",
+        parked_refused: "Calls that could not have waited for partners because no more could be parked.",
         rulesets_loaded: "Rulesets taken into use.",
         turns: "Turns of the event loop.",
     }
@@ -207,7 +207,8 @@ pub struct PartnerMetrics {
 pub struct ShardMetrics {
     pub totals: Totals,
     pub gauges: Gauges,
-    /// From a request's last byte to its answer handed to the kernel.
+    /// From a request's last byte to its answer handed to the kernel. Time moves from turn to turn of the loop only, so
+    /// what is answered in the turn of its arrival counts as 0.
     pub latency: Histogram,
     /// By the partner's place in the ruleset.
     pub partners: Box<[PartnerMetrics]>,

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use super::job::Context;
 use super::{Message, Shard};
 use crate::http::HttpFault;
 use crate::http::request::{self, Parsed, Progress};
@@ -160,7 +161,10 @@ impl Shard {
     }
 
     /// Sends the answer of a job, if its client is still there.
-    pub(super) fn client_answer<I: Io>(&mut self, io: &mut I, conn: ConnId, answer: Option<Buffer>, close: bool) {
+    pub(super) fn client_answer<I: Io>(&mut self, io: &mut I, context: &Context, answer: Option<Buffer>, close: bool) {
+        let conn = context.conn;
+        // Another core may have read its clock a moment later.
+        self.metrics.latency.record(io.now().mono_ns.saturating_sub(context.received_ns));
         let client = &mut self.clients[conn.slot as usize];
         if client.generation != conn.generation || client.phase != Phase::Waiting {
             self.metrics.totals.client_gone.increment();
@@ -232,7 +236,11 @@ impl Shard {
                     let close = !request.keep_alive || self.draining();
                     self.clients[conn.slot as usize].close_after_answer |= close;
                     match self.serve_request(io, conn, &request, head) {
-                        Served::Answer(buffer) => self.send_answer(io, conn, Some(buffer)),
+                        Served::Answer(buffer) => {
+                            // Within the turn, whose clock stands still.
+                            self.metrics.latency.record(0);
+                            self.send_answer(io, conn, Some(buffer));
+                        }
                         Served::Exhausted => self.send_answer(io, conn, None),
                         Served::Waiting => {
                             self.clients[conn.slot as usize].phase = Phase::Waiting;

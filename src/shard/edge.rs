@@ -278,8 +278,8 @@ impl Shard {
         });
         match served.unwrap_or_else(Served::from) {
             Served::Waiting => {}
-            Served::Answer(answer) => self.client_answer(io, job.context.conn, Some(answer), job.close),
-            Served::Exhausted => self.client_answer(io, job.context.conn, None, job.close),
+            Served::Answer(answer) => self.client_answer(io, &job.context, Some(answer), job.close),
+            Served::Exhausted => self.client_answer(io, &job.context, None, job.close),
         }
         self.recycle_job(job);
     }

@@ -139,7 +139,7 @@ impl Shard {
             }
             ours => ours,
         };
-        self.client_answer(io, job.context.conn, answer, job.close);
+        self.client_answer(io, &job.context, answer, job.close);
         self.recycle_job(job);
     }
 

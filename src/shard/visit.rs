@@ -143,7 +143,7 @@ impl Shard {
     /// Brings an answer to the job's client, here or at its edge shard.
     fn deliver<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>, answer: Option<Buffer>) {
         if job.context.edge == self.id {
-            self.client_answer(io, job.context.conn, answer, job.close);
+            self.client_answer(io, &job.context, answer, job.close);
             self.recycle_job(job);
         } else {
             job.answer = answer;

@@ -46,4 +46,7 @@ fn main_job(runtime: Runtime) {
     assert_eq!(partner.requests(), 1);
     drop(client);
     server.assert_quiet();
+    let latencies: Vec<(u64, u64)> = server.metrics()[0].latency.filled().collect();
+    assert_eq!(latencies.iter().map(|(_, count)| count).sum::<u64>(), 2, "{latencies:?}");
+    assert!(latencies.iter().any(|(ns, count)| *ns > 2_000_000 && *count == 1), "the one that waited: {latencies:?}");
 }
