@@ -155,6 +155,7 @@ counters! {
         profile_cells_free: "Free cells of the profile table.",
         ids: "Declared ids in the id map.",
         epoch: "The ruleset in use.",
+        lag_microseconds: "How long input lately waited in the kernel before the loop read it.",
         backtracking_regexes: "Regular expressions in use that may backtrack: only these may allocate while they run.",
     }
 }

@@ -55,6 +55,11 @@ pub trait Io {
 
     /// The clocks, as read at the start of this turn.
     fn now(&self) -> Now;
+    /// How long what is handed over now has waited for its turn before, as lately measured. A runtime that doesn't
+    /// measure says 0.
+    fn lag_ns(&self) -> u64 {
+        0
+    }
     /// Sends `buffer.bytes()`. At most one send may be under way on a connection.
     fn send(&mut self, conn: ConnId, buffer: Buffer);
     /// Opens a connection; `None` when every slot for outgoing connections is taken.

@@ -237,8 +237,8 @@ impl Shard {
                     self.clients[conn.slot as usize].close_after_answer |= close;
                     match self.serve_request(io, conn, &request, head) {
                         Served::Answer(buffer) => {
-                            // Within the turn, whose clock stands still.
-                            self.metrics.latency.record(0);
+                            // Within the turn, whose clock stands still: what it waited before is all there is to tell.
+                            self.metrics.latency.record(io.lag_ns());
                             self.send_answer(io, conn, Some(buffer));
                         }
                         Served::Exhausted => self.send_answer(io, conn, None),

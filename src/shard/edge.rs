@@ -47,7 +47,7 @@ impl Shard {
         let context = Context {
             edge: self.id,
             conn,
-            received_ns: io.now().mono_ns,
+            received_ns: io.now().mono_ns.saturating_sub(io.lag_ns()),
             address,
             secure,
             tid: self.generator.bytes8(),

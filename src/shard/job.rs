@@ -17,7 +17,7 @@ pub(super) struct Context {
     pub edge: ShardId,
     /// The edge shard's client connection.
     pub conn: ConnId,
-    /// When the request was complete: budgets start here.
+    /// When the request was complete, as far as the runtime can tell: budgets start here.
     pub received_ns: u64,
     /// The visitor's address, after trusted proxies.
     pub address: IpAddr,

@@ -260,6 +260,7 @@ impl Shard {
         self.break_off_stalled_since(io, now.mono_ns.saturating_sub(self.plan.idle_ns));
         self.tend_pools(io);
         self.retire(io);
+        self.metrics.gauges.lag_microseconds.set(io.lag_ns() / 1_000);
         self.publish();
     }
 

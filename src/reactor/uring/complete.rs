@@ -22,6 +22,7 @@ impl<M> Uring<M> {
             Op::CancelReceive => self.on_cancel_receive(done),
             Op::Cancel => self.on_cancel(done.token),
             Op::Wake => self.wake_armed = false,
+            Op::Probe => self.probe.answered(self.now.mono_ns),
             // The other ring is gone or refuses: its owner can still be waiting for its eventfd.
             Op::RingBell => self.submit_event_bell(ShardId(done.token.slot as u16)),
             // A connect tells the results of the first two, which it is linked with; a reception tells of a socket that

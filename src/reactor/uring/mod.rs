@@ -11,6 +11,7 @@
 
 mod acceptor;
 mod complete;
+mod probe;
 mod receptions;
 mod refusal;
 mod ring;
@@ -27,6 +28,7 @@ use socket2::SockAddr;
 pub use refusal::Refusal;
 
 use self::acceptor::Acceptor;
+use self::probe::Probe;
 use self::receptions::Receptions;
 use self::ring::Ring;
 use self::table::{Phase, Receive, Table};
@@ -107,6 +109,7 @@ pub struct Uring<M> {
     /// A read of the eventfd is under way.
     wake_armed: bool,
     now: Now,
+    probe: Probe,
     spin_ns: u64,
     linger_ns: u64,
     counters: Counters,
@@ -141,6 +144,7 @@ impl<M> Uring<M> {
             wake_count: Box::new(0),
             wake_armed: false,
             now: clocks::read(),
+            probe: Probe::new(),
             spin_ns: config.spin_ns,
             linger_ns: config.linger_ns,
             counters: Counters::default(),
@@ -168,6 +172,10 @@ impl<M> Io for Uring<M> {
 
     fn now(&self) -> Now {
         self.now
+    }
+
+    fn lag_ns(&self) -> u64 {
+        self.probe.lag_ns()
     }
 
     /// # Panics
@@ -260,6 +268,7 @@ impl<M> Drop for Uring<M> {
             std::mem::forget(std::mem::replace(&mut self.table, Table::new(0, 0)));
             std::mem::forget(std::mem::take(&mut self.acceptor.seats));
             std::mem::forget(std::mem::take(&mut self.wake_count));
+            std::mem::forget(std::mem::replace(&mut self.probe, Probe::new()));
         }
     }
 }

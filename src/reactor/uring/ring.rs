@@ -12,6 +12,7 @@ use io_uring::{Builder, CompletionQueue, EnterFlags, IoUring, SubmissionQueue, S
 
 use super::refusal::Refusal;
 use super::token::Token;
+use super::turn::COMPLETIONS_PER_TURN;
 
 /// Submissions that fit before the kernel must take them.
 const SUBMISSIONS: u32 = 1_024;
@@ -177,6 +178,11 @@ impl Ring {
     /// Whether so many completions wait that no more should be asked for.
     pub(super) fn is_crowded(&self) -> bool {
         self.completions.len() > self.completions.capacity() / 2
+    }
+
+    /// Whether more is there, or in the kernel, than one turn takes.
+    pub(super) fn is_behind(&self) -> bool {
+        self.has_deferred_work() || self.completions.len() > COMPLETIONS_PER_TURN
     }
 
     /// Whether the kernel has work for us that it does only when entered.

@@ -37,10 +37,12 @@ pub(super) enum Op {
     RingBell,
     /// Our write to an eventfd. Silent when it succeeds.
     WriteBell,
+    /// A timeout that is due at once: what it takes to complete is what all completions take.
+    Probe,
 }
 
 impl Op {
-    const ALL: [Op; 16] = [
+    const ALL: [Op; 17] = [
         Op::Accept,
         Op::Receive,
         Op::Send,
@@ -57,6 +59,7 @@ impl Op {
         Op::Woken,
         Op::RingBell,
         Op::WriteBell,
+        Op::Probe,
     ];
 
     /// Whether every submission of this operation is answered by exactly one last completion.
@@ -114,7 +117,7 @@ mod tests {
     #[test]
     fn strange_bits_are_no_token() {
         assert_eq!(Token::from_bits(0), None);
-        assert_eq!(Token::from_bits(17 << 56), None);
+        assert_eq!(Token::from_bits(18 << 56), None);
         assert_eq!(Token::from_bits(u64::MAX), None);
     }
 }

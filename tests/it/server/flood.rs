@@ -23,9 +23,10 @@ const LASTS: Duration = Duration::from_secs(2);
 /// Requests that a flooding connection sends in one piece.
 const PIPELINED: usize = 16;
 const BUDGET_MS: f64 = 50.0;
-/// What two cores may add that flood, partners, visitors and other tests share with the server. A server that lets a
-/// flood take all reception blocks makes others wait for seconds.
-const SLACK_MS: f64 = 150.0;
+/// What may be added by two cores that flood, partners and visitors share with the server. A server that counts a
+/// budget from when it gets around to reading keeps visitors of the flooded account waiting for 65 ms; one that lets a
+/// flood take all reception blocks, for seconds.
+const SLACK_MS: f64 = 10.0;
 
 #[test]
 fn a_flood_leaves_others_their_budget() {
@@ -82,6 +83,7 @@ fn round() -> (f64, f64) {
     );
     report("same account", &flooded);
     report("other account", &quiet);
+    println!("lag of the loop at the end: {} us", server.gauge(|gauges| gauges.lag_microseconds.value()));
     println!("other account: {known} of {} answers held the segment", quiet.len());
     assert!(connections >= CONNECTIONS as u64, "the flood went on to the end");
     assert_eq!(server.total(|totals| totals.connections_flood_closed.value() + totals.overloaded.value()), 0);

@@ -29,6 +29,8 @@ pub struct Slot {
 pub struct SimIo<M> {
     pub now: Now,
     pub slots: Vec<Slot>,
+    /// How long everything that arrives waits before the shard is told.
+    pub lag_ns: u64,
     /// Slots from here on are for outgoing connections.
     pub outgoing_start: usize,
     pub accepting: bool,
@@ -41,6 +43,7 @@ impl<M> SimIo<M> {
     pub fn new(clients: usize, outgoing: usize, shards: usize, post_room: usize) -> SimIo<M> {
         SimIo {
             now: Now::default(),
+            lag_ns: 0,
             slots: vec![Slot::default(); clients + outgoing],
             outgoing_start: clients,
             accepting: true,
@@ -68,6 +71,10 @@ impl<M> Io for SimIo<M> {
 
     fn now(&self) -> Now {
         self.now
+    }
+
+    fn lag_ns(&self) -> u64 {
+        self.lag_ns
     }
 
     fn send(&mut self, conn: ConnId, buffer: Buffer) {

@@ -30,6 +30,8 @@ const CONFIG: &str = include_str!("config.toml");
 const BUDGET_NS: u64 = 50_000_000;
 /// What an answer may take beyond the budget: the network's delays, and a turn.
 const SLACK_NS: u64 = 5_000_000;
+/// Less than what a budget leaves for waiting.
+const LAG_NS_MAX: u64 = 30_000_000;
 const SEEDS_DEFAULT: u64 = 10_000;
 
 fn ruleset(secret: &Secret) -> Arc<Ruleset> {
@@ -97,6 +99,10 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) -> Run {
         })
         .collect();
     let mut world = World::new(seed, shards);
+    // Some are behind with their work, and the visitors' budgets are the same.
+    if random.one_in(4) {
+        world.shards.iter_mut().for_each(|(_, io)| io.lag_ns = random.below(LAG_NS_MAX));
+    }
     for address in addresses {
         let peer = world.add_peer(Box::new(Partner::new(&mut random)));
         world.addresses.insert(address, peer);

@@ -447,8 +447,9 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
         if self.links[link].gone {
             return;
         }
+        let lag_ns = self.shards[self.links[link].shard].1.lag_ns;
         // Strictly later than the piece before: actions of one time run in random order.
-        let at_ns = at_ns.max(self.links[link].to_server_ns + 1);
+        let at_ns = (at_ns + lag_ns).max(self.links[link].to_server_ns + 1);
         self.links[link].to_server_ns = at_ns;
         self.schedule(at_ns, Action::ToServer { link, arrival });
     }

@@ -1,0 +1,52 @@
+//! How far the loop is behind: how long what it is handed has waited for it.
+//!
+//! Bytes that came in while the loop was busy wait in the kernel, which says nothing about since when. Under a flood
+//! that wait can be longer than a visitor's whole budget, and who counts only from the moment of reading would keep
+//! her waiting for both. So, while there is more to collect than one turn takes, a timeout that is due at once is put
+//! into the ring: its completion goes through the same queue as the receptions', and what it took is their wait.
+
+use io_uring::opcode;
+use io_uring::types::{TimeoutFlags, Timespec};
+
+use super::Uring;
+use super::token::{Op, Token};
+
+/// One probe under way at most.
+pub(super) struct Probe {
+    /// When it was asked for; 0 when none is under way.
+    asked_ns: u64,
+    lag_ns: u64,
+    /// Long past on the monotonic clock. The kernel reads it while the submission is handed over.
+    due: Box<Timespec>,
+}
+
+impl Probe {
+    pub(super) fn new() -> Probe {
+        Probe { asked_ns: 0, lag_ns: 0, due: Box::new(Timespec::new().nsec(1)) }
+    }
+
+    pub(super) fn lag_ns(&self) -> u64 {
+        self.lag_ns
+    }
+
+    /// A rise counts at once, a fall little by little: who comes next may be less lucky than the probe was.
+    pub(super) fn answered(&mut self, now_ns: u64) {
+        let waited_ns = now_ns.saturating_sub(std::mem::take(&mut self.asked_ns));
+        self.lag_ns = waited_ns.max(self.lag_ns - self.lag_ns / 8);
+    }
+}
+
+impl<M> Uring<M> {
+    /// Called in each turn before anything is collected.
+    pub(super) fn mind_lag(&mut self) {
+        if !self.ring.is_behind() {
+            self.probe.lag_ns /= 2;
+        } else if self.probe.asked_ns == 0 {
+            self.probe.asked_ns = self.now.mono_ns;
+            let due: *const Timespec = &raw const *self.probe.due;
+            let entry = opcode::Timeout::new(due).flags(TimeoutFlags::ABS).build();
+            // SAFETY: the time is in a box of its own that nobody writes, and lives as long as the ring.
+            unsafe { self.ring.push(&entry, Token::new(Op::Probe, 0, 0)) };
+        }
+    }
+}
