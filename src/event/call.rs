@@ -353,7 +353,8 @@ impl<'a> Reader<'a> {
     }
 
     fn signal(&mut self, pair: Pair<'a>) {
-        if pair.key.len() > SIGNAL_KEY_BYTES_MAX || self.call.signals.len() >= SIGNALS_MAX || self.values >= VALUES_MAX {
+        if pair.key.len() > SIGNAL_KEY_BYTES_MAX || self.call.signals.len() >= SIGNALS_MAX || self.values >= VALUES_MAX
+        {
             self.call.errors.insert(ErrorCode::PartlyEvaluated);
             return;
         }

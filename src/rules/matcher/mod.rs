@@ -21,7 +21,7 @@ use self::table::{KeyTable, ScalarTable};
 use self::text::{PartedValue, TextPatterns};
 use self::thresholds::Thresholds;
 use super::letters::{self, WordCharacters};
-use super::scalar::Scalar;
+use super::scalar::{Decimal, Scalar};
 use super::{DerivedSignal, Diagnostic, MatchOutcome, MatcherOptions};
 use crate::find;
 use crate::ids::{DataSourceId, Signal, TraitId};
@@ -210,7 +210,9 @@ impl Call<'_, '_> {
         let matcher = self.matcher;
         if plan.has_equalities || plan.greater.is_some() || plan.less.is_some() {
             self.compare_scalar(key, plan, value);
-            value.split(is_comma).take(parts).for_each(|part| self.compare_scalar(key, plan, part));
+            if parts > 0 {
+                value.split(is_comma).take(parts).for_each(|part| self.compare_scalar(key, plan, part));
+            }
         }
         if let Some(texts) = plan.texts {
             let parts_end =
@@ -219,6 +221,13 @@ impl Call<'_, '_> {
             let value = PartedValue { whole: value, parts_end };
             matcher.texts[texts as usize]
                 .search(value, &matcher.letters, words, |predicate| truths.set(predicate, &matcher.index));
+        }
+    }
+
+    fn raise(&mut self, thresholds: Option<u32>, number: Decimal<'_>) {
+        if let Some(place) = thresholds {
+            let thresholds = &self.matcher.thresholds[place as usize];
+            self.scratch.raise(thresholds, thresholds.rank(number), &self.matcher.index);
         }
     }
 
@@ -231,10 +240,8 @@ impl Call<'_, '_> {
             self.scratch.truths.set(predicate, &matcher.index);
         }
         if let Scalar::Number(number) = scalar {
-            for place in [plan.greater, plan.less].into_iter().flatten() {
-                let thresholds = &matcher.thresholds[place as usize];
-                self.scratch.raise(thresholds, thresholds.rank(number), &matcher.index);
-            }
+            self.raise(plan.greater, number);
+            self.raise(plan.less, number);
         }
     }
 }
