@@ -85,6 +85,7 @@ impl<'a> Scratch<'a> {
     /// Takes the next pair off the front of `rest`, decoded: what [`pairs`] and [`Scratch::decode`] would find, in one
     /// pass over its bytes. A pair with a bad escape is taken off as well. Panics when the arena is too small, as
     /// `decode` does.
+    #[inline(always)]
     pub fn next_pair(&mut self, rest: &mut &'a [u8]) -> Option<Result<Pair<'a>, BadEscape>> {
         while let [b'&', after @ ..] = rest {
             *rest = after;
@@ -114,17 +115,21 @@ impl<'a> Scratch<'a> {
         let mut end = 0;
         while let Some(plain) = find::first(&text[end..], mark_special::<IS_KEY>) {
             end += plain;
-            match text[end] {
-                b'%' | b'+' => return self.escaped_piece::<IS_KEY>(text, end, has_comma),
-                b'&' | b'=' => return Piece { text: &text[..end], end, has_comma, is_bad: false },
-                byte => has_comma |= byte == b',',
+            let byte = text[end];
+            if byte == b'&' || byte == b'=' {
+                return Piece { text: &text[..end], end, has_comma, is_bad: false };
             }
+            if byte == b'%' || byte == b'+' {
+                return self.escaped_piece::<IS_KEY>(text, end, has_comma);
+            }
+            has_comma |= byte == b',';
             end += 1;
         }
         Piece { text, end: text.len(), has_comma, is_bad: false }
     }
 
     /// Goes on with a piece whose first `plain` bytes hold nothing to decode.
+    #[inline(never)]
     fn escaped_piece<const IS_KEY: bool>(&mut self, text: &'a [u8], plain: usize, has_comma: bool) -> Piece<'a> {
         let mut piece = Piece { text: &[], end: plain, has_comma, is_bad: false };
         let mut written = plain;

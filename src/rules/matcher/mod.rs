@@ -144,13 +144,14 @@ impl Call<'_, '_> {
         if let Some(regexes) = plan.regexes {
             self.search_regexes(regexes as usize, signal.value, parts);
         }
-        if !matcher.options.case_insensitive_values {
-            self.compare(key as u32, plan, signal.value, parts);
-            return;
-        }
         let mut lowered = std::mem::take(&mut self.scratch.lowered);
-        letters::lower_into(signal.value, &mut lowered);
-        self.compare(key as u32, plan, &lowered, parts);
+        let value = if matcher.options.case_insensitive_values {
+            letters::lower_into(signal.value, &mut lowered);
+            &lowered
+        } else {
+            signal.value
+        };
+        self.compare(key as u32, plan, value, parts);
         self.scratch.lowered = lowered;
     }
 
@@ -206,6 +207,7 @@ impl Call<'_, '_> {
     }
 
     /// Everything that case may not matter to.
+    #[inline(always)]
     fn compare(&mut self, key: u32, plan: &KeyPlan, value: &[u8], parts: usize) {
         let matcher = self.matcher;
         if plan.has_equalities || plan.greater.is_some() || plan.less.is_some() {
