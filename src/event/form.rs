@@ -260,7 +260,7 @@ mod tests {
         for _ in 0..50_000 {
             let mut draw = |below: u64| {
                 random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-                (u128::from(random) * u128::from(below) >> 64) as usize
+                ((u128::from(random) * u128::from(below)) >> 64) as usize
             };
             let plain = draw(16);
             let text: Vec<u8> = (0..draw(40))
