@@ -18,6 +18,7 @@ pub mod ids;
 pub mod limits;
 pub mod metrics;
 pub mod template;
+pub mod writer;
 
 pub mod http;
 pub mod reactor;

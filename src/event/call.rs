@@ -8,7 +8,7 @@ use super::attribute::Attribute;
 use super::body::body_is_form_text;
 use super::declared::{DeclaredId, Scope};
 use super::errors::{ErrorCode, ErrorSet};
-use super::form::{Scratch, pairs};
+use super::form::{BadEscape, Pair, Scratch};
 use crate::find;
 use crate::ids::{DataSourceId, Signal, TraitId};
 use crate::limits::{
@@ -255,35 +255,39 @@ impl<'a> Reader<'a> {
         let body_readable = body_is_form_text(request.headers.content_type, request.body);
         let body = if body_readable { request.body } else { &[] };
         let mut readable = body_readable;
-        for (key, value) in pairs(request.query).chain(pairs(body)) {
-            match (scratch.decode(key), scratch.decode(value)) {
-                (Ok([]), Ok(_)) => {}
-                (Ok(key), Ok(value)) => self.pair(key, value),
-                _ => readable = false,
+        for mut rest in [request.query, body] {
+            while let Some(pair) = scratch.next_pair(&mut rest) {
+                match pair {
+                    Ok(Pair { key: [], .. }) => {}
+                    Ok(pair) => self.pair(pair),
+                    Err(BadEscape) => readable = false,
+                }
             }
         }
         readable
     }
 
-    fn pair(&mut self, key: &'a [u8], value: &'a [u8]) {
+    fn pair(&mut self, pair: Pair<'a>) {
+        let key = pair.key;
         match key {
-            [b'c' | b'p', b'_', ..] => self.signal(key, value),
+            [b'c' | b'p', b'_', ..] => self.signal(pair),
             [b'h', b'_', ..] => {
                 if let Some(index) = HEADER_KEYS.iter().position(|&header| header == key) {
                     self.carried |= 1 << index;
                 }
-                self.signal(key, value);
+                self.signal(pair);
             }
             _ => match Attribute::of(key) {
-                Some(attribute) => self.attribute(attribute, key, value),
+                Some(attribute) => self.attribute(attribute, pair),
                 // Partners alone say what partners know: rules must be able to trust it.
                 None if key.starts_with(b"d_partner_") => {}
-                None => self.signal(key, value),
+                None => self.signal(pair),
             },
         }
     }
 
-    fn attribute(&mut self, attribute: Attribute, key: &'a [u8], value: &'a [u8]) {
+    fn attribute(&mut self, attribute: Attribute, pair: Pair<'a>) {
+        let Pair { key, value, .. } = pair;
         if attribute.is_single() {
             let bit = 1 << (HEADER_KEYS.len() + attribute as usize);
             if self.carried & bit != 0 {
@@ -335,7 +339,7 @@ impl<'a> Reader<'a> {
                     b"click" => Some(MediaEvent::Click),
                     _ => None,
                 };
-                self.signal(key, value);
+                self.signal(pair);
             }
             Attribute::Redirect => call.media.redirect = Some(value),
             Attribute::Gdpr => call.consent.gdpr = Some(value),
@@ -348,20 +352,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn signal(&mut self, key: &'a [u8], value: &'a [u8]) {
-        if key.len() > SIGNAL_KEY_BYTES_MAX || self.call.signals.len() >= SIGNALS_MAX || self.values >= VALUES_MAX {
+    fn signal(&mut self, pair: Pair<'a>) {
+        if pair.key.len() > SIGNAL_KEY_BYTES_MAX || self.call.signals.len() >= SIGNALS_MAX || self.values >= VALUES_MAX
+        {
             self.call.errors.insert(ErrorCode::PartlyEvaluated);
             return;
         }
-        self.push_signal(key, value);
+        self.push_signal(pair);
     }
 
     /// Adds a signal and counts the values that it offers: itself, and the parts of a comma list as far as they fit.
-    fn push_signal(&mut self, key: &'a [u8], value: &'a [u8]) {
-        let commas = find::count(b',', value).min(COMMA_PARTS_MAX);
-        let parts = if commas == 0 { 0 } else { commas + 1 };
+    fn push_signal(&mut self, Pair { key, value, has_comma }: Pair<'a>) {
         self.values += 1;
-        let split = parts == 0 || self.values + parts.min(COMMA_PARTS_MAX) <= VALUES_MAX;
+        if !has_comma {
+            self.call.signals.push(Signal { key, value, split: true });
+            return;
+        }
+        let parts = find::count(b',', value).min(COMMA_PARTS_MAX) + 1;
+        let split = self.values + parts.min(COMMA_PARTS_MAX) <= VALUES_MAX;
         if parts > COMMA_PARTS_MAX || !split {
             self.call.errors.insert(ErrorCode::PartlyEvaluated);
         }
@@ -419,7 +427,7 @@ impl<'a> Reader<'a> {
             if let Some(value) = value
                 && self.carried & (1 << index) == 0
             {
-                self.push_signal(key, value);
+                self.push_signal(Pair { key, value, has_comma: find::byte(b',', value).is_some() });
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use httparse::Header;
 
+use crate::find::short_word;
+
 /// Values of a request's headers, without the spaces around them. Of a field that should stand alone the first line
 /// counts, except where noted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,15 +71,15 @@ impl<'a> Framing<'a> {
     pub(super) fn note(&mut self, header: &Header<'a>) -> bool {
         let name = header.name;
         match name.len() {
-            10 if name.eq_ignore_ascii_case("connection") => {
+            10 if is_named(name, b"connection") => {
                 for token in header.value.split(|&byte| byte == b',') {
                     let token = token.trim_ascii();
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            14 if name.eq_ignore_ascii_case("content-length") => self.content_length.add(header.value),
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.transfer_encoding.add(header.value),
+            14 if is_named(name, b"content-length") => self.content_length.add(header.value),
+            17 if is_named(name, b"transfer-encoding") => self.transfer_encoding.add(header.value),
             _ => return false,
         }
         true
@@ -96,49 +98,59 @@ pub(super) fn pick<'a>(headers: &[Header<'a>], block: &'a [u8]) -> (Fields<'a>, 
             }
             continue;
         }
-        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        let name = header.name;
         let slot = match header.name.len() {
-            3 if is("dnt") => &mut fields.dnt,
-            4 if is("host") => {
+            3 if is_named(name, b"dnt") => &mut fields.dnt,
+            4 if is_named(name, b"host") => {
                 framing.host.add(value);
                 continue;
             }
-            4 if is("date") => &mut fields.date,
-            6 if is("cookie") => {
+            4 if is_named(name, b"date") => &mut fields.date,
+            6 if is_named(name, b"cookie") => {
                 fields.cookie.add("cookie", value, block);
                 continue;
             }
-            6 if is("origin") => &mut fields.origin,
-            6 if is("expect") => {
+            6 if is_named(name, b"origin") => &mut fields.origin,
+            6 if is_named(name, b"expect") => {
                 framing.expect.add(value);
                 continue;
             }
-            7 if is("referer") => &mut fields.referer,
-            7 if is("sec-gpc") => &mut fields.sec_gpc,
-            8 if is("referrer") => &mut fields.referrer,
-            10 if is("user-agent") => &mut fields.user_agent,
-            12 if is("content-type") => &mut fields.content_type,
-            13 if is("authorization") => &mut fields.authorization,
-            14 if is("sec-fetch-dest") => &mut fields.sec_fetch_dest,
-            14 if is("sec-fetch-mode") => &mut fields.sec_fetch_mode,
-            14 if is("sec-fetch-site") => &mut fields.sec_fetch_site,
-            14 if is("sec-fetch-user") => &mut fields.sec_fetch_user,
-            15 if is("accept-language") => &mut fields.accept_language,
-            15 if is("x-forwarded-for") => {
+            7 if is_named(name, b"referer") => &mut fields.referer,
+            7 if is_named(name, b"sec-gpc") => &mut fields.sec_gpc,
+            8 if is_named(name, b"referrer") => &mut fields.referrer,
+            10 if is_named(name, b"user-agent") => &mut fields.user_agent,
+            12 if is_named(name, b"content-type") => &mut fields.content_type,
+            13 if is_named(name, b"authorization") => &mut fields.authorization,
+            14 if is_named(name, b"sec-fetch-dest") => &mut fields.sec_fetch_dest,
+            14 if is_named(name, b"sec-fetch-mode") => &mut fields.sec_fetch_mode,
+            14 if is_named(name, b"sec-fetch-site") => &mut fields.sec_fetch_site,
+            14 if is_named(name, b"sec-fetch-user") => &mut fields.sec_fetch_user,
+            15 if is_named(name, b"accept-language") => &mut fields.accept_language,
+            15 if is_named(name, b"x-forwarded-for") => {
                 fields.x_forwarded_for.add("x-forwarded-for", value, block);
                 continue;
             }
-            17 if is("x-forwarded-proto") => {
+            17 if is_named(name, b"x-forwarded-proto") => {
                 fields.x_forwarded_proto = Some(value);
                 continue;
             }
-            29 if is("access-control-request-method") => &mut fields.access_control_request_method,
-            30 if is("access-control-request-headers") => &mut fields.access_control_request_headers,
+            29 if is_named(name, b"access-control-request-method") => &mut fields.access_control_request_method,
+            30 if is_named(name, b"access-control-request-headers") => &mut fields.access_control_request_headers,
             _ => continue,
         };
         *slot = slot.or(Some(value));
     }
     (fields, framing)
+}
+
+/// Whether a header's name is `wanted`, which is in lower case. Compared by words: with the bit set that tells cases
+/// apart, no two of a token's bytes are equal that are not the same letter, or the same byte.
+#[inline(always)]
+fn is_named<const N: usize>(name: &str, wanted: &[u8; N]) -> bool {
+    const CASE: u64 = 0x2020_2020_2020_2020;
+    let Ok(name) = <&[u8; N]>::try_from(name.as_bytes()) else { return false };
+    let word = |text: &[u8; N], at: usize| short_word(&text[at..N.min(at + 8)]) | CASE;
+    (0..N).step_by(8).all(|at| word(name, at) == word(wanted, at))
 }
 
 impl<'a> Lines<'a> {
@@ -173,4 +185,32 @@ fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (found, rest) = line.split_at_checked(name.len())?;
     let value = rest.strip_prefix(b":")?;
     found.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::request_line::is_token_byte;
+
+    #[test]
+    fn names_are_compared_as_a_plain_loop_would() {
+        let (short, long) = (*b"dnt", *b"access-control-request-method");
+        let tokens = (0..=127).filter(|&byte| is_token_byte(byte));
+        for byte in tokens {
+            for place in 0..long.len() {
+                let mut name = long.to_ascii_uppercase();
+                name[place] = byte;
+                let name = std::str::from_utf8(&name).unwrap();
+                assert_eq!(is_named(name, &long), name.as_bytes().eq_ignore_ascii_case(&long), "{name}");
+                let name = &name[..place];
+                assert_eq!(is_named(name, &short), name.as_bytes().eq_ignore_ascii_case(&short), "{name}");
+            }
+            for place in 0..short.len() {
+                let mut name = short;
+                name[place] = byte;
+                let name = std::str::from_utf8(&name).unwrap();
+                assert_eq!(is_named(name, &short), name.as_bytes().eq_ignore_ascii_case(&short), "{name}");
+            }
+        }
+    }
 }

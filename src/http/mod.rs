@@ -1,4 +1,4 @@
-//! HTTP/1 without sockets: requests in, answers out, and the answers of partners.
+//! HTTP/1 without sockets: requests in, and the answers of partners.
 //!
 //! Goal: whatever a peer sends is either one request (or answer) with exact limits in the byte stream, or a fault. Two
 //! parties that disagree about where a message ends can be made to talk past each other (request smuggling), so every
@@ -15,7 +15,6 @@ pub mod fault;
 pub mod request;
 pub mod response;
 pub mod status;
-pub mod writer;
 
 mod fields;
 mod framing;
@@ -27,4 +26,3 @@ pub use fault::HttpFault;
 pub use fields::{Fields, Lines};
 pub use request::{Body, Parsed, Progress, Request};
 pub use request_line::{Method, Version};
-pub use writer::Writer;

@@ -164,12 +164,24 @@ fn after_scheme(target: &[u8]) -> Option<&[u8]> {
 /// Whether `text` is made of the bytes of a host and port (RFC 3986, section 3.2). User information is not: it is
 /// obsolete in requests and hides the host from a careless reader.
 pub(super) fn is_authority(text: &[u8]) -> bool {
-    text.iter().all(|byte| {
-        byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']')
-            || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
-    })
+    text.iter().all(|&byte| AUTHORITY_BYTES[byte as usize])
 }
+
+const AUTHORITY_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~%:[]!$&'()*+,;=";
+    let mut place = 0;
+    while place < others.len() {
+        table[others[place] as usize] = true;
+        place += 1;
+    }
+    table
+};
 
 /// Whether `text` is a token of RFC 9110, section 5.6.2.
 pub(super) fn is_token(text: &[u8]) -> bool {

@@ -12,13 +12,12 @@ mod compile;
 mod render;
 #[cfg(test)]
 pub(crate) mod sample;
-mod writer;
 
 use std::ops::Range;
 
 use crate::ids::DataSourceId;
+pub use crate::writer::Writer;
 pub use render::{MacroValues, Rendered, Sink};
-pub use writer::Writer;
 
 /// A compiled text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

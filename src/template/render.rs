@@ -2,7 +2,6 @@
 
 use super::{Encoding, Macro, Piece, Template, Writer};
 use crate::ids::DataSourceId;
-use crate::template::writer::decimal;
 
 /// Who knows the values. A value that is not known is simply not written.
 pub trait MacroValues {
@@ -119,56 +118,15 @@ impl<'a, 'b> Sink<'a, 'b> {
     /// Appends a value, or a part of one that doesn't end within a character.
     pub fn push(&mut self, value: &[u8]) {
         match self.encoding {
-            Encoding::Percent => push_percent(self.out, value),
-            Encoding::Json => push_json(self.out, value),
-            Encoding::Header => push_header(self.out, value),
+            Encoding::Percent => self.out.push_percent(value),
+            Encoding::Json => self.out.push_json(value),
+            Encoding::Header => self.out.push_without_controls(value),
         }
     }
 
     pub fn push_decimal(&mut self, number: u64) {
-        self.out.push(decimal(number, &mut [0; 20]));
+        self.out.push_decimal(number);
     }
-}
-
-fn push_percent(out: &mut Writer<'_>, value: &[u8]) {
-    for &byte in value {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push_byte(byte),
-            _ => out.push(&[b'%', hex_upper(byte >> 4), hex_upper(byte & 15)]),
-        }
-    }
-}
-
-fn push_json(out: &mut Writer<'_>, value: &[u8]) {
-    for chunk in value.utf8_chunks() {
-        for &byte in chunk.valid().as_bytes() {
-            match byte {
-                b'"' | b'\\' => out.push(&[b'\\', byte]),
-                b'\n' => out.push(b"\\n"),
-                b'\r' => out.push(b"\\r"),
-                b'\t' => out.push(b"\\t"),
-                0..=0x1f | 0x7f => {
-                    out.push(&[b'\\', b'u', b'0', b'0', hex_upper(byte >> 4), hex_upper(byte & 15)]);
-                }
-                _ => out.push_byte(byte),
-            }
-        }
-        if !chunk.invalid().is_empty() {
-            out.push("\u{fffd}".as_bytes());
-        }
-    }
-}
-
-fn push_header(out: &mut Writer<'_>, value: &[u8]) {
-    for &byte in value {
-        if byte >= b' ' && byte != 0x7f {
-            out.push_byte(byte);
-        }
-    }
-}
-
-fn hex_upper(nibble: u8) -> u8 {
-    b"0123456789ABCDEF"[usize::from(nibble & 15)]
 }
 
 #[cfg(test)]

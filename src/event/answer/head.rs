@@ -1,9 +1,10 @@
 //! Status line and headers, the same on every answer: nothing is cached, nothing is sniffed, and who may read it is
 //! said on every status.
 
-use super::cursor::Cursor;
 use crate::event::errors::ErrorSet;
+use crate::http::date;
 use crate::limits::DECLARED_IDS_OVER_MAX;
+use crate::writer::Writer;
 
 /// What all answers of a call share.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,83 +98,83 @@ impl Head<'_> {
         FIXED + texts + methods + origin + location + cookies * (COOKIE + domain)
     }
 
-    pub(super) fn write(&self, out: &mut Cursor<'_>, envelope: &Envelope<'_>, body_length: usize) {
-        out.put(b"HTTP/1.1 ");
-        out.put(self.status.as_bytes());
-        out.put(b"\r\nDate: ");
-        put_date(out, envelope.wall_ms / 1_000);
-        out.put(b"\r\n");
+    pub(super) fn write(&self, out: &mut Writer<'_>, envelope: &Envelope<'_>, body_length: usize) {
+        out.push(b"HTTP/1.1 ");
+        out.push(self.status.as_bytes());
+        out.push(b"\r\nDate: ");
+        out.push(&date::format(envelope.wall_ms / 1_000));
+        out.push(b"\r\n");
         put_cookies(out, envelope);
-        out.put(FIXED_HEADERS);
+        out.push(FIXED_HEADERS);
         if envelope.secure {
-            out.put(b"Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
+            out.push(b"Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
         }
-        out.put(b"X-TID: ");
-        out.put(&tid_text(envelope.tid));
-        out.put(b"\r\nDCS: ");
-        out.put_visible(envelope.node.as_bytes());
-        out.put(concat!(" ", env!("CARGO_PKG_VERSION"), " ").as_bytes());
-        out.put_u64(envelope.elapsed_us);
-        out.put(b" us\r\n");
+        out.push(b"X-TID: ");
+        out.push(&tid_text(envelope.tid));
+        out.push(b"\r\nDCS: ");
+        out.push_visible(envelope.node.as_bytes());
+        out.push(concat!(" ", env!("CARGO_PKG_VERSION"), " ").as_bytes());
+        out.push_decimal(envelope.elapsed_us);
+        out.push(b" us\r\n");
         self.put_access(out, envelope);
         self.put_optional(out);
         match envelope.connection {
             Connection::Open => {}
-            Connection::KeepAlive => out.put(b"Connection: keep-alive\r\n"),
-            Connection::Close => out.put(b"Connection: close\r\n"),
+            Connection::KeepAlive => out.push(b"Connection: keep-alive\r\n"),
+            Connection::Close => out.push(b"Connection: close\r\n"),
         }
         // A 204 has no body and must not say how long it is.
         if !self.status.starts_with("204") {
-            out.put(b"Content-Length: ");
-            out.put_u64(body_length as u64);
-            out.put(b"\r\n");
+            out.push(b"Content-Length: ");
+            out.push_decimal(body_length as u64);
+            out.push(b"\r\n");
         }
-        out.put(b"\r\n");
+        out.push(b"\r\n");
     }
 
     /// CORS. Whether these are there depends on the origin, so every answer varies by it.
-    fn put_access(&self, out: &mut Cursor<'_>, envelope: &Envelope<'_>) {
-        out.put(b"Vary: Origin\r\n");
+    fn put_access(&self, out: &mut Writer<'_>, envelope: &Envelope<'_>) {
+        out.push(b"Vary: Origin\r\n");
         let Some(origin) = envelope.origin else { return };
-        out.put(b"Access-Control-Allow-Origin: ");
-        out.put_visible(origin);
-        out.put(b"\r\nAccess-Control-Allow-Credentials: true\r\n");
-        out.put(b"Access-Control-Expose-Headers: DCS, X-TID, X-Error\r\n");
+        out.push(b"Access-Control-Allow-Origin: ");
+        out.push_visible(origin);
+        out.push(b"\r\nAccess-Control-Allow-Credentials: true\r\n");
+        out.push(b"Access-Control-Expose-Headers: DCS, X-TID, X-Error\r\n");
         if let Some(methods) = self.preflight {
-            out.put(b"Access-Control-Allow-Methods: ");
-            out.put(methods.as_bytes());
-            out.put(b"\r\nAccess-Control-Allow-Headers: Content-Type\r\nAccess-Control-Max-Age: 86400\r\n");
+            out.push(b"Access-Control-Allow-Methods: ");
+            out.push(methods.as_bytes());
+            out.push(b"\r\nAccess-Control-Allow-Headers: Content-Type\r\nAccess-Control-Max-Age: 86400\r\n");
         }
     }
 
-    fn put_optional(&self, out: &mut Cursor<'_>) {
+    fn put_optional(&self, out: &mut Writer<'_>) {
         if !self.errors.is_empty() {
-            out.put(b"X-Error: ");
+            out.push(b"X-Error: ");
             for (index, code) in self.errors.iter().enumerate() {
-                out.put(if index == 0 { b"" } else { b"," });
-                out.put_u64(code.number().into());
+                out.push(if index == 0 { b"" } else { b"," });
+                out.push_decimal(code.number().into());
             }
-            out.put(b"\r\n");
+            out.push(b"\r\n");
         }
         if !self.location.is_empty() {
-            out.put(b"Location: ");
-            self.location.iter().for_each(|part| out.put_visible(part));
-            out.put(b"\r\n");
+            out.push(b"Location: ");
+            self.location.iter().for_each(|part| out.push_visible(part));
+            out.push(b"\r\n");
         }
         if let Some(methods) = self.allow.or(self.preflight) {
-            out.put(b"Allow: ");
-            out.put(methods.as_bytes());
-            out.put(b"\r\n");
+            out.push(b"Allow: ");
+            out.push(methods.as_bytes());
+            out.push(b"\r\n");
         }
         if let Some(seconds) = self.retry_after_s {
-            out.put(b"Retry-After: ");
-            out.put_u64(seconds.into());
-            out.put(b"\r\n");
+            out.push(b"Retry-After: ");
+            out.push_decimal(seconds.into());
+            out.push(b"\r\n");
         }
         if !self.content_type.is_empty() {
-            out.put(b"Content-Type: ");
-            out.put(self.content_type.as_bytes());
-            out.put(b"\r\n");
+            out.push(b"Content-Type: ");
+            out.push(self.content_type.as_bytes());
+            out.push(b"\r\n");
         }
     }
 }
@@ -191,7 +192,7 @@ const OPT_OUT_AGE_S: u64 = 3_650 * DAY_S;
 const DAY_S: u64 = 86_400;
 
 /// `demdex` comes first: clients read the first cookie.
-fn put_cookies(out: &mut Cursor<'_>, envelope: &Envelope<'_>) {
+fn put_cookies(out: &mut Writer<'_>, envelope: &Envelope<'_>) {
     let cookies = &envelope.cookies;
     for (name, domain, value) in [("demdex", ".", cookies.demdex), ("dpm", ".dpm.", cookies.dpm)] {
         let Some(value) = value else { continue };
@@ -203,7 +204,7 @@ fn put_cookies(out: &mut Cursor<'_>, envelope: &Envelope<'_>) {
 }
 
 fn put_cookie(
-    out: &mut Cursor<'_>,
+    out: &mut Writer<'_>,
     envelope: &Envelope<'_>,
     name: &str,
     domain_prefix: &str,
@@ -214,27 +215,27 @@ fn put_cookie(
         CookieValue::Visitor(uuid) => (uuid, VISITOR_AGE_S),
         CookieValue::OptedOut => (b"NOTARGET", OPT_OUT_AGE_S),
     };
-    out.put(b"Set-Cookie: ");
-    out.put(name.as_bytes());
-    out.put(b"=");
-    out.put(text);
-    out.put(b"; Max-Age=");
-    out.put_u64(age_s);
-    out.put(b"; Expires=");
-    put_date(out, envelope.wall_ms / 1_000 + age_s);
-    out.put(b"; Path=/");
+    out.push(b"Set-Cookie: ");
+    out.push(name.as_bytes());
+    out.push(b"=");
+    out.push(text);
+    out.push(b"; Max-Age=");
+    out.push_decimal(age_s);
+    out.push(b"; Expires=");
+    out.push(&date::format(envelope.wall_ms / 1_000 + age_s));
+    out.push(b"; Path=/");
     if let Some(domain) = envelope.cookies.domain {
-        out.put(b"; Domain=");
-        out.put(domain_prefix.as_bytes());
-        out.put(domain.as_bytes());
+        out.push(b"; Domain=");
+        out.push(domain_prefix.as_bytes());
+        out.push(domain.as_bytes());
     }
     if envelope.secure {
-        out.put(b"; Secure; SameSite=None");
+        out.push(b"; Secure; SameSite=None");
     }
     if partitioned {
-        out.put(b"; Partitioned");
+        out.push(b"; Partitioned");
     }
-    out.put(b"\r\n");
+    out.push(b"\r\n");
 }
 
 /// Base64 of eight bytes: eleven characters and a `=`.
@@ -248,59 +249,9 @@ pub(super) fn tid_text(tid: [u8; 8]) -> [u8; 12] {
     text
 }
 
-/// A date as HTTP writes it, from Unix seconds. Civil date after Howard Hinnant, "chrono-compatible low-level date
-/// algorithms".
-fn put_date(out: &mut Cursor<'_>, unix_s: u64) {
-    const WEEKDAYS: [&[u8; 5]; 7] = [b"Thu, ", b"Fri, ", b"Sat, ", b"Sun, ", b"Mon, ", b"Tue, ", b"Wed, "];
-    const MONTHS: [&[u8; 5]; 12] = [
-        b" Jan ", b" Feb ", b" Mar ", b" Apr ", b" May ", b" Jun ", b" Jul ", b" Aug ", b" Sep ", b" Oct ", b" Nov ",
-        b" Dec ",
-    ];
-    let (days, second) = (unix_s / DAY_S, unix_s % DAY_S);
-    // Years begin in March, so that the leap day is the last; eras of 400 years begin in the year 0.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(month < 2);
-    out.put(WEEKDAYS[(days % 7) as usize]);
-    out.put_two(day);
-    out.put(MONTHS[month as usize]);
-    out.put_two(year / 100);
-    out.put_two(year);
-    out.put(b" ");
-    out.put_two(second / 3_600);
-    out.put(b":");
-    out.put_two(second / 60 % 60);
-    out.put(b":");
-    out.put_two(second % 60);
-    out.put(b" GMT");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (unix_s, expected) in [
-            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
-            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
-            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
-            (1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT"),
-            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
-        ] {
-            let mut bytes = [0; 29];
-            let mut cursor = Cursor::new(&mut bytes);
-            put_date(&mut cursor, unix_s);
-            assert_eq!(cursor.finish(), Some(29));
-            assert_eq!(std::str::from_utf8(&bytes), Ok(expected));
-        }
-    }
 
     #[test]
     fn transaction_ids_are_base64() {

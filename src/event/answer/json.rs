@@ -3,11 +3,11 @@
 //! element, and error 10 says so.
 
 use super::BODY_END_BYTES_MAX;
-use super::cursor::Cursor;
 use super::head::tid_text;
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::ids::{SegmentId, TraitId};
 use crate::limits::ANSWER_BYTES_MAX;
+use crate::writer::Writer;
 
 /// What `/event` answers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,29 +88,29 @@ pub enum SyncTag {
 const UUID_BYTES_MAX: usize = 64;
 
 /// Writes the answer; returns its errors, those of writing included.
-pub(super) fn event(out: &mut Cursor<'_>, answer: &EventAnswer<'_>, tid: &[u8; 8]) -> ErrorSet {
+pub(super) fn event(out: &mut Writer<'_>, answer: &EventAnswer<'_>, tid: &[u8; 8]) -> ErrorSet {
     let mut errors = answer.errors;
-    out.put(b"{\"stuff\":");
+    out.push(b"{\"stuff\":");
     list(out, answer.stuff, &mut errors, put_stuff);
     if let Some(uuid) = answer.uuid.filter(|uuid| uuid.len() <= UUID_BYTES_MAX) {
-        out.put(b",\"uuid\":");
-        out.put_json(uuid);
+        out.push(b",\"uuid\":");
+        out.push_json_string(uuid);
     }
     put_region(out, answer.region);
     if let Some(destinations) = answer.destinations {
-        out.put(b",\"dests\":");
+        out.push(b",\"dests\":");
         list(out, destinations, &mut errors, put_destination);
     }
     if let Some(traits) = answer.traits {
-        out.put(b",\"traits\":");
-        list(out, traits, &mut errors, |out, id| out.put_u64(id.0.into()));
+        out.push(b",\"traits\":");
+        list(out, traits, &mut errors, |out, id| out.push_decimal(id.0.into()));
     }
     if let Some(segments) = answer.segments {
-        out.put(b",\"segments\":");
-        list(out, segments, &mut errors, |out, id| out.put_u64(id.0.into()));
+        out.push(b",\"segments\":");
+        list(out, segments, &mut errors, |out, id| out.push_decimal(id.0.into()));
     }
     if !errors.is_empty() {
-        out.put(b",\"errors\":");
+        out.push(b",\"errors\":");
         put_errors(out, errors);
     }
     put_tid(out, tid);
@@ -118,160 +118,160 @@ pub(super) fn event(out: &mut Cursor<'_>, answer: &EventAnswer<'_>, tid: &[u8; 8
 }
 
 /// As [`event`].
-pub(super) fn id(out: &mut Cursor<'_>, answer: &IdAnswer<'_>, tid: &[u8; 8]) -> ErrorSet {
+pub(super) fn id(out: &mut Writer<'_>, answer: &IdAnswer<'_>, tid: &[u8; 8]) -> ErrorSet {
     let mut errors = answer.errors;
-    out.put(b"{");
+    out.push(b"{");
     if let Some(mid) = answer.mid {
-        out.put(b"\"d_mid\":");
-        out.put_json(mid);
-        out.put(b",");
+        out.push(b"\"d_mid\":");
+        out.push_json_string(mid);
+        out.push(b",");
     }
-    out.put(b"\"id_sync_ttl\":");
-    out.put_u64(answer.id_sync_ttl_s.into());
+    out.push(b"\"id_sync_ttl\":");
+    out.push_decimal(answer.id_sync_ttl_s.into());
     if let Some(blob) = answer.blob {
-        out.put(b",\"d_blob\":");
-        out.put_json(blob);
+        out.push(b",\"d_blob\":");
+        out.push_json_string(blob);
     }
     put_region(out, answer.region);
     if answer.opted_out {
-        out.put(b",\"d_optout\":[\"global\"]");
+        out.push(b",\"d_optout\":[\"global\"]");
     }
-    out.put(b",\"d_ottl\":");
-    out.put_u64(answer.opt_out_ttl_s.into());
-    out.put(b",\"ibs\":");
+    out.push(b",\"d_ottl\":");
+    out.push_decimal(answer.opt_out_ttl_s.into());
+    out.push(b",\"ibs\":");
     list(out, answer.syncs, &mut errors, put_sync);
-    out.put(b",\"subdomain\":");
-    out.put_json(answer.subdomain);
+    out.push(b",\"subdomain\":");
+    out.push_json_string(answer.subdomain);
     if !errors.is_empty() {
-        out.put(b",\"errors\":");
+        out.push(b",\"errors\":");
         put_errors(out, errors);
-        out.put(b",\"error_msg\":\"");
+        out.push(b",\"error_msg\":\"");
         for (index, code) in errors.iter().enumerate() {
-            out.put(if index == 0 { b"" } else { b"; " });
+            out.push(if index == 0 { b"" } else { b"; " });
             put_message(out, errors, code);
         }
-        out.put(b"\"");
+        out.push(b"\"");
     }
     put_tid(out, tid);
     errors
 }
 
-pub(super) fn opt_out_status(out: &mut Cursor<'_>, opted_out: bool, errors: ErrorSet) -> ErrorSet {
-    out.put(if opted_out { b"{\"d_optout\":[\"global\"]" } else { b"{\"d_optout\":[]" });
-    out.put(b",\"d_ottl\":7200");
+pub(super) fn opt_out_status(out: &mut Writer<'_>, opted_out: bool, errors: ErrorSet) -> ErrorSet {
+    out.push(if opted_out { b"{\"d_optout\":[\"global\"]" } else { b"{\"d_optout\":[]" });
+    out.push(b",\"d_ottl\":7200");
     if !errors.is_empty() {
-        out.put(b",\"errors\":");
+        out.push(b",\"errors\":");
         put_errors(out, errors);
     }
-    out.put(b"}");
+    out.push(b"}");
     errors
 }
 
-pub(super) fn errors_only(out: &mut Cursor<'_>, errors: ErrorSet) -> ErrorSet {
-    out.put(b"{\"errors\":");
+pub(super) fn errors_only(out: &mut Writer<'_>, errors: ErrorSet) -> ErrorSet {
+    out.push(b"{\"errors\":");
     put_errors(out, errors);
-    out.put(b"}");
+    out.push(b"}");
     errors
 }
 
 /// A list in brackets, as far as it leaves room for the end of the body.
-fn list<T>(out: &mut Cursor<'_>, items: &[T], errors: &mut ErrorSet, put_item: impl Fn(&mut Cursor<'_>, &T)) {
-    out.put(b"[");
+fn list<T>(out: &mut Writer<'_>, items: &[T], errors: &mut ErrorSet, put_item: impl Fn(&mut Writer<'_>, &T)) {
+    out.push(b"[");
     for (index, item) in items.iter().enumerate() {
-        let start = out.length();
-        out.put(if index == 0 { b"" } else { b"," });
+        let start = out.len();
+        out.push(if index == 0 { b"" } else { b"," });
         put_item(out, item);
         // In a smaller buffer what does not fit asks for a larger one instead.
         let passes_bound = out.overflowed() && out.capacity() == ANSWER_BYTES_MAX;
-        if passes_bound || out.length() > ANSWER_BYTES_MAX - BODY_END_BYTES_MAX {
-            out.rewind(start);
+        if passes_bound || out.len() > ANSWER_BYTES_MAX - BODY_END_BYTES_MAX {
+            out.truncate(start);
             errors.insert(ErrorCode::PartlyEvaluated);
             break;
         }
     }
-    out.put(b"]");
+    out.push(b"]");
 }
 
-fn put_stuff(out: &mut Cursor<'_>, stuff: &Stuff<'_>) {
-    out.put(b"{\"cn\":");
-    out.put_json(stuff.name);
-    out.put(b",\"cv\":");
-    out.put_json(stuff.value);
-    out.put(b",\"ttl\":");
-    out.put_u64(stuff.ttl_days.into());
-    out.put(b",\"dmn\":");
-    out.put_json(stuff.domain);
-    out.put(b"}");
+fn put_stuff(out: &mut Writer<'_>, stuff: &Stuff<'_>) {
+    out.push(b"{\"cn\":");
+    out.push_json_string(stuff.name);
+    out.push(b",\"cv\":");
+    out.push_json_string(stuff.value);
+    out.push(b",\"ttl\":");
+    out.push_decimal(stuff.ttl_days.into());
+    out.push(b",\"dmn\":");
+    out.push_json_string(stuff.domain);
+    out.push(b"}");
 }
 
 /// Every value is a string, the id too.
-fn put_destination(out: &mut Cursor<'_>, destination: &Destination<'_>) {
-    out.put(b"{\"id\":\"");
-    out.put_u64(destination.id.into());
-    out.put(match destination.kind {
+fn put_destination(out: &mut Writer<'_>, destination: &Destination<'_>) {
+    out.push(b"{\"id\":\"");
+    out.push_decimal(destination.id.into());
+    out.push(match destination.kind {
         DestinationKind::Image => b"\",\"y\":\"img\",\"c\":",
         DestinationKind::Frame => b"\",\"y\":\"iframe\",\"c\":",
     });
-    out.put_json(destination.url);
+    out.push_json_string(destination.url);
     if let Some(url) = destination.secure_url {
-        out.put(b",\"e\":");
-        out.put_json(url);
+        out.push(b",\"e\":");
+        out.push_json_string(url);
     }
-    out.put(b"}");
+    out.push(b"}");
 }
 
-fn put_sync(out: &mut Cursor<'_>, sync: &IdSync<'_>) {
-    out.put(b"{\"id\":\"");
-    out.put_u64(sync.id.into());
-    out.put(b"\",\"ttl\":");
-    out.put_u64(sync.ttl_minutes.into());
-    out.put(match sync.tag {
+fn put_sync(out: &mut Writer<'_>, sync: &IdSync<'_>) {
+    out.push(b"{\"id\":\"");
+    out.push_decimal(sync.id.into());
+    out.push(b"\",\"ttl\":");
+    out.push_decimal(sync.ttl_minutes.into());
+    out.push(match sync.tag {
         SyncTag::Image => b",\"tag\":\"img\"",
         SyncTag::Frame => b",\"tag\":\"iframe\"",
     });
-    out.put(if sync.fire_url_sync { b",\"fireURLSync\":1" } else { b",\"fireURLSync\":0" });
-    out.put(if sync.sync_on_page { b",\"syncOnPage\":1" } else { b",\"syncOnPage\":0" });
-    out.put(b",\"url\":[");
+    out.push(if sync.fire_url_sync { b",\"fireURLSync\":1" } else { b",\"fireURLSync\":0" });
+    out.push(if sync.sync_on_page { b",\"syncOnPage\":1" } else { b",\"syncOnPage\":0" });
+    out.push(b",\"url\":[");
     for (index, url) in sync.urls.iter().enumerate() {
-        out.put(if index == 0 { b"" } else { b"," });
-        out.put_json(url);
+        out.push(if index == 0 { b"" } else { b"," });
+        out.push_json_string(url);
     }
-    out.put(b"]}");
+    out.push(b"]}");
 }
 
-fn put_region(out: &mut Cursor<'_>, region: Option<u32>) {
+fn put_region(out: &mut Writer<'_>, region: Option<u32>) {
     if let Some(region) = region {
-        out.put(b",\"dcs_region\":");
-        out.put_u64(region.into());
+        out.push(b",\"dcs_region\":");
+        out.push_decimal(region.into());
     }
 }
 
-fn put_errors(out: &mut Cursor<'_>, errors: ErrorSet) {
-    out.put(b"[");
+fn put_errors(out: &mut Writer<'_>, errors: ErrorSet) {
+    out.push(b"[");
     for (index, code) in errors.iter().enumerate() {
-        out.put(if index == 0 { b"{\"code\":" } else { b",{\"code\":" });
-        out.put_u64(code.number().into());
-        out.put(b",\"msg\":\"");
+        out.push(if index == 0 { b"{\"code\":" } else { b",{\"code\":" });
+        out.push_decimal(code.number().into());
+        out.push(b",\"msg\":\"");
         put_message(out, errors, code);
-        out.put(b"\"}");
+        out.push(b"\"}");
     }
-    out.put(b"]");
+    out.push(b"]");
 }
 
 /// Messages are our own and need no escapes.
-fn put_message(out: &mut Cursor<'_>, errors: ErrorSet, code: ErrorCode) {
-    out.put(code.message().as_bytes());
+fn put_message(out: &mut Writer<'_>, errors: ErrorSet, code: ErrorCode) {
+    out.push(code.message().as_bytes());
     if let (ErrorCode::DeclaredIdsTooMany, Some((max, found))) = (code, errors.too_many_ids()) {
-        out.put(b" (max ");
-        out.put_u64(max.into());
-        out.put(b", found ");
-        out.put_u64(found.into());
-        out.put(b")");
+        out.push(b" (max ");
+        out.push_decimal(max.into());
+        out.push(b", found ");
+        out.push_decimal(found.into());
+        out.push(b")");
     }
 }
 
-fn put_tid(out: &mut Cursor<'_>, tid: &[u8; 8]) {
-    out.put(b",\"tid\":\"");
-    out.put(&tid_text(*tid));
-    out.put(b"\"}");
+fn put_tid(out: &mut Writer<'_>, tid: &[u8; 8]) {
+    out.push(b",\"tid\":\"");
+    out.push(&tid_text(*tid));
+    out.push(b"\"}");
 }

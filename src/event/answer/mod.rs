@@ -3,11 +3,9 @@
 //! A body is written first, past the room that its head may need at most: only then are its length and its errors
 //! known. The head is written to the front, and the body moved up to it.
 
-mod cursor;
 mod head;
 mod json;
 
-use cursor::Cursor;
 pub use head::{Connection, CookieValue, Cookies, Envelope};
 pub use json::{Destination, DestinationKind, EventAnswer, IdAnswer, IdSync, Stuff, SyncTag};
 
@@ -15,6 +13,7 @@ use self::head::Head;
 use super::endpoint::Endpoint;
 use super::errors::{ErrorCode, ErrorSet};
 use crate::limits::{ANSWER_BYTES_MAX, DECLARED_IDS_OVER_MAX};
+use crate::writer::Writer;
 
 /// The answer does not fit the buffer that was given; one of `BUFFER_LARGE_BYTES` takes every answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +117,8 @@ pub fn small_file(out: &mut [u8], envelope: &Envelope<'_>, endpoint: Endpoint<'_
 
 /// A body whose bytes are known.
 fn whole(out: &mut [u8], envelope: &Envelope<'_>, head: Head<'_>, body: &[u8]) -> Written {
-    compose(out, envelope, head, |cursor| {
-        cursor.put(body);
+    compose(out, envelope, head, |writer| {
+        writer.push(body);
         head.errors
     })
 }
@@ -129,7 +128,7 @@ fn scripted(
     out: &mut [u8],
     envelope: &Envelope<'_>,
     callback: Option<&[u8]>,
-    json: impl FnOnce(&mut Cursor<'_>) -> ErrorSet,
+    json: impl FnOnce(&mut Writer<'_>) -> ErrorSet,
 ) -> Written {
     let Some(callback) = callback else {
         let head = Head { content_type: "application/json;charset=utf-8", ..Head::default() };
@@ -137,11 +136,11 @@ fn scripted(
     };
     let head = Head { content_type: "application/javascript;charset=utf-8", ..Head::default() };
     compose(out, envelope, head, |body| {
-        body.put(b"/**/");
-        body.put(callback);
-        body.put(b"(");
+        body.push(b"/**/");
+        body.push(callback);
+        body.push(b"(");
         let errors = json(body);
-        body.put(b");");
+        body.push(b");");
         errors
     })
 }
@@ -151,18 +150,18 @@ fn compose(
     out: &mut [u8],
     envelope: &Envelope<'_>,
     mut head: Head<'_>,
-    write_body: impl FnOnce(&mut Cursor<'_>) -> ErrorSet,
+    write_body: impl FnOnce(&mut Writer<'_>) -> ErrorSet,
 ) -> Written {
     let head_room = head.bytes_max(envelope);
     let (front, back) = out.split_at_mut_checked(head_room).ok_or(NoRoom)?;
     let body_room = back.len().min(ANSWER_BYTES_MAX);
-    let mut body = Cursor::new(&mut back[..body_room]);
+    let mut body = Writer::new(&mut back[..body_room]);
     head.errors = write_body(&mut body);
     let body_length = body.finish().ok_or(NoRoom)?;
 
-    let mut cursor = Cursor::new(front);
-    head.write(&mut cursor, envelope, body_length);
-    let head_length = cursor.finish().expect("Head::bytes_max is an upper bound");
+    let mut writer = Writer::new(front);
+    head.write(&mut writer, envelope, body_length);
+    let head_length = writer.finish().expect("Head::bytes_max is an upper bound");
     if envelope.head_only {
         return Ok(head_length);
     }

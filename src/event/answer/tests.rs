@@ -190,7 +190,7 @@ fn every_error_fits_the_end_of_a_body() {
     let mid = [b'\x01'; 64];
     let answer = IdAnswer { errors, mid: Some(&mid), blob: Some(&long), subdomain: &mid, ..full_id() };
     let mut bytes = [0; BUFFER_LARGE_BYTES];
-    let mut body = Cursor::new(&mut bytes);
+    let mut body = Writer::new(&mut bytes);
     json::id(&mut body, &IdAnswer { syncs: &[], blob: None, mid: None, ..answer }, &[0; 8]);
     assert!(body.finish().unwrap() < BODY_END_BYTES_MAX);
     let length = id(&mut bytes, &browser(), &answer, None).unwrap();
@@ -222,7 +222,7 @@ fn a_head_stays_within_its_bound() {
         retry_after_s: Some(u32::MAX),
     };
     let mut bytes = vec![0; head.bytes_max(&envelope)];
-    let mut cursor = Cursor::new(&mut bytes);
-    head.write(&mut cursor, &envelope, ANSWER_BYTES_MAX);
-    assert!(cursor.finish().unwrap() <= ANSWER_HEAD_BYTES_MAX);
+    let mut writer = Writer::new(&mut bytes);
+    head.write(&mut writer, &envelope, ANSWER_BYTES_MAX);
+    assert!(writer.finish().unwrap() <= ANSWER_HEAD_BYTES_MAX);
 }

@@ -21,7 +21,7 @@ use self::table::{KeyTable, ScalarTable};
 use self::text::{PartedValue, TextPatterns};
 use self::thresholds::Thresholds;
 use super::letters::{self, WordCharacters};
-use super::scalar::Scalar;
+use super::scalar::{Decimal, Scalar};
 use super::{DerivedSignal, Diagnostic, MatchOutcome, MatcherOptions};
 use crate::find;
 use crate::ids::{DataSourceId, Signal, TraitId};
@@ -144,13 +144,14 @@ impl Call<'_, '_> {
         if let Some(regexes) = plan.regexes {
             self.search_regexes(regexes as usize, signal.value, parts);
         }
-        if !matcher.options.case_insensitive_values {
-            self.compare(key as u32, plan, signal.value, parts);
-            return;
-        }
         let mut lowered = std::mem::take(&mut self.scratch.lowered);
-        letters::lower_into(signal.value, &mut lowered);
-        self.compare(key as u32, plan, &lowered, parts);
+        let value = if matcher.options.case_insensitive_values {
+            letters::lower_into(signal.value, &mut lowered);
+            &lowered
+        } else {
+            signal.value
+        };
+        self.compare(key as u32, plan, value, parts);
         self.scratch.lowered = lowered;
     }
 
@@ -206,11 +207,14 @@ impl Call<'_, '_> {
     }
 
     /// Everything that case may not matter to.
+    #[inline(always)]
     fn compare(&mut self, key: u32, plan: &KeyPlan, value: &[u8], parts: usize) {
         let matcher = self.matcher;
         if plan.has_equalities || plan.greater.is_some() || plan.less.is_some() {
             self.compare_scalar(key, plan, value);
-            value.split(is_comma).take(parts).for_each(|part| self.compare_scalar(key, plan, part));
+            if parts > 0 {
+                value.split(is_comma).take(parts).for_each(|part| self.compare_scalar(key, plan, part));
+            }
         }
         if let Some(texts) = plan.texts {
             let parts_end =
@@ -219,6 +223,13 @@ impl Call<'_, '_> {
             let value = PartedValue { whole: value, parts_end };
             matcher.texts[texts as usize]
                 .search(value, &matcher.letters, words, |predicate| truths.set(predicate, &matcher.index));
+        }
+    }
+
+    fn raise(&mut self, thresholds: Option<u32>, number: Decimal<'_>) {
+        if let Some(place) = thresholds {
+            let thresholds = &self.matcher.thresholds[place as usize];
+            self.scratch.raise(thresholds, thresholds.rank(number), &self.matcher.index);
         }
     }
 
@@ -231,10 +242,8 @@ impl Call<'_, '_> {
             self.scratch.truths.set(predicate, &matcher.index);
         }
         if let Scalar::Number(number) = scalar {
-            for place in [plan.greater, plan.less].into_iter().flatten() {
-                let thresholds = &matcher.thresholds[place as usize];
-                self.scratch.raise(thresholds, thresholds.rank(number), &matcher.index);
-            }
+            self.raise(plan.greater, number);
+            self.raise(plan.less, number);
         }
     }
 }

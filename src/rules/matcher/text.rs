@@ -91,7 +91,10 @@ impl TextPatterns {
                 }
             }
         }
-        let automaton = AhoCorasick::new(patterns.iter().map(|(text, _)| text))
+        // Without a prefilter: values are short, and over before one has set itself up.
+        let automaton = AhoCorasick::builder()
+            .prefilter(false)
+            .build(patterns.iter().map(|(text, _)| text))
             .expect("the bounds on rules keep the patterns far below what the automaton can number");
         for (text, uses) in &mut patterns {
             uses.has_comma = text.contains(&b',');

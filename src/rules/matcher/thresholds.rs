@@ -10,8 +10,12 @@ pub(crate) struct Thresholds {
     pub(crate) first_predicate: u32,
     /// Where the scratch keeps how many of them are true already.
     pub(crate) rank_index: u32,
+    /// What each is compared with at first: only where a number is as close as this to a threshold, its digits matter.
+    rough: Vec<i64>,
     bounds: Vec<Bound>,
+    /// Digits of the bounds.
     bytes: Vec<u8>,
+    is_greater: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,20 +31,32 @@ impl Thresholds {
         rank_index: u32,
         bounds: impl Iterator<Item = (Operator, Decimal<'a>)>,
     ) -> Thresholds {
-        let mut bytes = Vec::new();
-        let bounds = bounds
-            .map(|(operator, number)| Bound { operator, number: StoredScalar::new(Scalar::Number(number), &mut bytes) })
+        let (mut rough, mut bytes) = (Vec::new(), Vec::new());
+        let bounds: Vec<Bound> = bounds
+            .map(|(operator, number)| {
+                rough.push(number.rough());
+                Bound { operator, number: StoredScalar::new(Scalar::Number(number), &mut bytes) }
+            })
             .collect();
-        Thresholds { first_predicate, rank_index, bounds, bytes }
+        let is_greater =
+            bounds.first().is_some_and(|bound| matches!(bound.operator, Operator::Greater | Operator::GreaterOrEqual));
+        Thresholds { first_predicate, rank_index, rough, bounds, bytes, is_greater }
     }
 
     /// How many thresholds, from the first on, hold for `number`.
     pub(crate) fn rank(&self, number: Decimal<'_>) -> u32 {
+        let rough = number.rough();
+        let surely = if self.is_greater {
+            self.rough.partition_point(|&bound| bound < rough)
+        } else {
+            self.rough.partition_point(|&bound| bound > rough)
+        };
+        let close = self.rough[surely..].partition_point(|&bound| bound == rough);
         let holds = |bound: &Bound| match bound.number.load(&self.bytes) {
             Scalar::Number(threshold) => compares(bound.operator, number, threshold),
             Scalar::Text(_) => false,
         };
-        self.bounds.partition_point(holds) as u32
+        (surely + self.bounds[surely..surely + close].partition_point(holds)) as u32
     }
 }
 
@@ -81,8 +97,8 @@ mod tests {
     #[test]
     fn a_number_makes_a_prefix_true() {
         use Operator::*;
-        let values = ["-4", "-3", "0", "2", "2.5", "9.99", "10.0", "11"];
-        assert_eq!(ranks([Greater, GreaterOrEqual], &values), [0, 1, 2, 3, 5, 6, 7, 8]);
-        assert_eq!(ranks([Less, LessOrEqual], &values), [8, 7, 6, 5, 3, 2, 1, 0]);
+        let values = ["-4", "-3", "0", "2", "2.0000001", "2.5", "9.99", "10.0", "11", "9000000000000000000000"];
+        assert_eq!(ranks([Greater, GreaterOrEqual], &values), [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]);
+        assert_eq!(ranks([Less, LessOrEqual], &values), [8, 7, 6, 5, 4, 3, 2, 1, 0, 0]);
     }
 }

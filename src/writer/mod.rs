@@ -1,4 +1,8 @@
-//! A slice that is filled from its front. What doesn't fit is not written, and that is remembered.
+//! A slice that is filled from its front, without `std::fmt`: heads and bodies of answers, requests to partners. What
+//! doesn't fit is not written, and that is remembered: it is asked for once, at the end.
+#![forbid(unsafe_code)]
+
+mod encode;
 
 /// Fills a slice.
 #[derive(Debug)]
@@ -21,6 +25,11 @@ impl<'a> Writer<'a> {
         self.len == 0
     }
 
+    /// How much the slice takes in all.
+    pub fn capacity(&self) -> usize {
+        self.room.len()
+    }
+
     /// What was written so far.
     pub fn bytes(&self) -> &[u8] {
         &self.room[..self.len]
@@ -31,8 +40,15 @@ impl<'a> Writer<'a> {
         self.overflowed
     }
 
+    /// How much was written, if all of it fitted.
+    pub fn finish(self) -> Option<usize> {
+        (!self.overflowed).then_some(self.len)
+    }
+
+    /// All of `bytes` or, from the first that doesn't fit, nothing.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
-        match self.room.get_mut(self.len..self.len + bytes.len()) {
+        match self.room[self.len..].get_mut(..bytes.len()) {
             Some(room) if !self.overflowed => {
                 room.copy_from_slice(bytes);
                 self.len += bytes.len();
@@ -41,12 +57,13 @@ impl<'a> Writer<'a> {
         }
     }
 
+    #[inline]
     pub fn push_byte(&mut self, byte: u8) {
         self.push(&[byte]);
     }
 
     pub fn push_decimal(&mut self, number: u64) {
-        let mut digits = [0; 20];
+        let mut digits = [0; DIGITS_MAX];
         self.push(decimal(number, &mut digits));
     }
 
@@ -61,7 +78,7 @@ impl<'a> Writer<'a> {
     /// # Panics
     /// When the digits take more.
     pub fn replace_with_decimal(&mut self, at: usize, len: usize, number: u64) {
-        let mut digits = [0; 20];
+        let mut digits = [0; DIGITS_MAX];
         let digits = decimal(number, &mut digits);
         let gap = len - digits.len();
         self.room[at..at + digits.len()].copy_from_slice(digits);
@@ -70,18 +87,34 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The digits of `number`, written to the end of `room`.
-pub(crate) fn decimal(number: u64, room: &mut [u8; 20]) -> &[u8] {
-    let mut start = room.len();
-    let mut rest = number;
-    loop {
-        start -= 1;
-        room[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &room[start..];
-        }
+/// Digits of the largest number.
+const DIGITS_MAX: usize = 20;
+
+/// All numbers of two digits, one after the other.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
     }
+    pairs
+};
+
+/// The digits of `number`, written to the end of `room`, two at a time.
+fn decimal(number: u64, room: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut start = DIGITS_MAX;
+    let mut rest = number;
+    while rest >= 10 {
+        start -= 2;
+        room[start..start + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
+    }
+    if rest > 0 || start == DIGITS_MAX {
+        start -= 1;
+        room[start] = b'0' + rest as u8;
+    }
+    &room[start..]
 }
 
 #[cfg(test)]
@@ -90,8 +123,13 @@ mod tests {
 
     #[test]
     fn decimals_at_their_edges() {
-        for number in [0, 9, 10, 1_234_567_890, u64::MAX] {
-            assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
+        let mut number = 1u64;
+        let powers = std::iter::from_fn(|| {
+            number = number.checked_mul(10)?;
+            Some(number)
+        });
+        for number in powers.flat_map(|power| [power - 1, power, power + 7]).chain([0, 7, 65_535, u64::MAX]) {
+            assert_eq!(decimal(number, &mut [0; DIGITS_MAX]), number.to_string().as_bytes());
         }
     }
 
@@ -110,5 +148,9 @@ mod tests {
         assert_eq!(out.bytes(), b"abxy");
         out.replace_with_decimal(1, 2, 7);
         assert_eq!(out.bytes(), b"a7y");
+        assert_eq!(out.finish(), Some(3));
+        let mut out = Writer::new(&mut room);
+        out.push(b"abcde");
+        assert_eq!(out.finish(), None);
     }
 }
