@@ -18,7 +18,7 @@ use pinion::metrics::PartnerTotals;
 
 use crate::allocator::{Watch, seal};
 use crate::server::partner::{Act, json};
-use crate::server::{Connection, Options, Server, ruleset_of_epoch};
+use crate::server::{Connection, Options, Server, URING, ruleset_of_epoch};
 
 use config::Partners;
 use requests::{ANSWERED, CLOSING};
@@ -42,7 +42,7 @@ fn ten_thousand_requests_of_every_kind() {
             on_ready: Some(seal),
             // So little that profiles are evicted.
             memory_bytes: 3 << 20,
-            ..Options::default()
+            ..Options::on(URING)
         },
     );
     let asked = AtomicU64::new(0);

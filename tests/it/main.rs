@@ -8,6 +8,9 @@
     reason = "the bans of clippy.toml are for what serves, not for what tests it"
 )]
 
+#[macro_use]
+mod runtimes;
+
 mod allocations;
 mod allocator;
 mod config;
