@@ -261,5 +261,6 @@ impl<M> Drop for Uring<M> {
             std::mem::forget(std::mem::take(&mut self.acceptor.seats));
             std::mem::forget(std::mem::take(&mut self.wake_count));
         }
+        self.mailbox.signal_everybody();
     }
 }
