@@ -19,7 +19,6 @@ mod licences;
 mod memory;
 mod program;
 mod reactor;
-mod reactor_glommio;
 mod server;
 mod sim;
 mod tidy;
