@@ -14,6 +14,7 @@ pub mod bare;
 pub mod engine;
 pub mod find_max;
 pub mod host;
+pub mod latency;
 pub mod peers;
 pub mod played;
 pub mod population;

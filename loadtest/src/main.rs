@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
-use loadtest::bare::Bare;
 use loadtest::host::{Cores, Priority};
 use loadtest::run::{Run, Setting, Stall};
 use loadtest::scenario::{SUITES, Scenario};
@@ -39,14 +38,6 @@ enum Command {
     },
     Simulate(simulator::command::Arguments),
     Peer(peers::command::Arguments),
-    /// Answer everything with the same pixel: the floor.
-    #[command(hide = true)]
-    Bare {
-        #[arg(long, default_value = "127.0.0.1:0")]
-        listen: SocketAddr,
-        #[arg(long)]
-        core: Option<usize>,
-    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -98,7 +89,6 @@ fn main() -> ExitCode {
         Command::Config { scenario } => config(&scenario),
         Command::Simulate(arguments) => simulator::command::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Peer(arguments) => peers::command::run(arguments).map(|()| ExitCode::SUCCESS),
-        Command::Bare { listen, core } => bare(listen, core),
     };
     done.unwrap_or_else(|fault| {
         eprintln!("loadtest: {fault}");
@@ -229,13 +219,6 @@ fn config(name: &str) -> Result<ExitCode, String> {
     let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
     let cores = Cores::share(scenario.server.shards);
     print!("{}", standard::config(&scenario, &cores.server, &vec![nobody; scenario.partners.len()]));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn bare(listen: SocketAddr, core: Option<usize>) -> Result<ExitCode, String> {
-    let bare = Bare::start(listen, core, None).map_err(|error| error.to_string())?;
-    println!("serving http://{}/", bare.address);
-    bare.serve().map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 

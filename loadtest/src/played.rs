@@ -8,7 +8,7 @@ use pinion::reactor::{Buffer, ConnId, Io};
 
 use crate::random::{Random, mix, unit};
 use crate::requests::put_number;
-use crate::scenario::{Latency, Partner, PartnerMode};
+use crate::scenario::{Partner, PartnerMode};
 use crate::standard::PARTNER_SEGMENTS;
 
 /// The longest answer of a played partner.
@@ -143,8 +143,9 @@ impl Desk {
             }
         }
         if self.silent != Some(lookup.partner) {
-            let thinks_ns = draw(&partner.latency, &mut self.random, now_ns.saturating_sub(self.started_ns));
-            self.due.push(Reverse((now_ns + thinks_ns, conn.slot, conn.generation)));
+            let running_ms = now_ns.saturating_sub(self.started_ns) as f64 / 1e6;
+            let thinks_ms = partner.latency.draw_ms(&mut self.random, running_ms);
+            self.due.push(Reverse((now_ns + (thinks_ms * 1e6) as u64, conn.slot, conn.generation)));
         }
     }
 
@@ -205,25 +206,6 @@ fn parse(text: &[u8]) -> Option<Lookup> {
     Some(lookup)
 }
 
-fn draw(latency: &Latency, random: &mut Random, since_start_ns: u64) -> u64 {
-    let ms = match *latency {
-        Latency::Constant { ms } => ms,
-        Latency::LogNormal { median_ms, sigma } => median_ms * (sigma * random.normal()).exp(),
-        Latency::Bimodal { fast_ms, slow_ms, slow_share } => {
-            if random.share() < slow_share {
-                slow_ms
-            } else {
-                fast_ms
-            }
-        }
-        Latency::Spikes { ms, spike_ms, every_s, for_ms } => {
-            let at_ms = since_start_ns as f64 / 1e6 % (every_s * 1e3);
-            if at_ms >= every_s * 1e3 - for_ms { spike_ms } else { ms }
-        }
-    };
-    (ms.max(0.0) * 1e6) as u64
-}
-
 /// Whom a partner knows, and as what, follows from the visitor alone. `true`: it knows her.
 fn write_answer(buffer: &mut Buffer, partner: &Partner, lookup: Lookup) -> bool {
     buffer.clear();
@@ -269,22 +251,6 @@ mod tests {
     }
 
     #[test]
-    fn partners_think_as_long_as_they_are_told() {
-        let mut random = Random::new(1);
-        let mut mean = |latency, at_ns| {
-            (0..20_000).map(|_| draw(&latency, &mut random, at_ns)).sum::<u64>() as f64 / 20_000.0 / 1e6
-        };
-        assert_eq!(mean(Latency::Constant { ms: 2.0 }, 0), 2.0);
-        let bimodal = mean(Latency::Bimodal { fast_ms: 1.0, slow_ms: 11.0, slow_share: 0.1 }, 0);
-        assert!((bimodal - 2.0).abs() < 0.1, "{bimodal}");
-        // The mean of a log-normal is median x e^(sigma^2 / 2).
-        let lognormal = mean(Latency::LogNormal { median_ms: 2.0, sigma: 0.5 }, 0);
-        assert!((lognormal - 2.266).abs() < 0.05, "{lognormal}");
-        let spikes = Latency::Spikes { ms: 1.0, spike_ms: 9.0, every_s: 0.1, for_ms: 10.0 };
-        assert_eq!((mean(spikes, 295_000_000), mean(spikes, 250_000_000)), (9.0, 1.0));
-    }
-
-    #[test]
     fn answers_suit_their_format_and_their_visitor() {
         for format in ["pinion", "openrtb", "flat", "scored"] {
             let partner = Partner {
@@ -292,7 +258,7 @@ mod tests {
                 by: Default::default(),
                 format: format.into(),
                 mode: PartnerMode::Wait,
-                latency: Latency::Constant { ms: 0.0 },
+                latency: Default::default(),
                 hit_share: 0.5,
                 segments: 3,
                 ttl_s: 0,

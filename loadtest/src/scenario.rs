@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::latency::Latency;
 use crate::verdict::{Budget, Metric, Times};
 
 /// The suites that come along, by name.
@@ -153,37 +154,6 @@ pub enum PartnerMode {
     WaitIfUnknown,
 }
 
-/// How long a partner thinks.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Latency {
-    Constant {
-        ms: f64,
-    },
-    LogNormal {
-        median_ms: f64,
-        sigma: f64,
-    },
-    Bimodal {
-        fast_ms: f64,
-        slow_ms: f64,
-        slow_share: f64,
-    },
-    /// `spike_ms` for the last `for_ms` of every `every_s`.
-    Spikes {
-        ms: f64,
-        spike_ms: f64,
-        every_s: f64,
-        for_ms: f64,
-    },
-}
-
-impl Default for Latency {
-    fn default() -> Latency {
-        Latency::Constant { ms: 0.0 }
-    }
-}
-
 /// A stretch of time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -263,8 +233,8 @@ impl Scenario {
             (weights.iter().all(|w| *w >= 0.0) && weights.iter().sum::<f64>() > 0.0, "`mix` needs a weight above 0"),
             (self.partners.len() <= 16, "at most 16 partners"),
             (
-                self.partners.iter().all(|p| is_share(p.hit_share) && p.segments <= 50),
-                "a partner: `hit_share` 0 to 1, at most 50 `segments`",
+                self.partners.iter().all(|p| is_share(p.hit_share) && p.segments <= 50 && p.latency.is_possible()),
+                "a partner: `hit_share` 0 to 1, at most 50 `segments`, a `latency` that is not negative",
             ),
             (self.phases.iter().any(|phase| phase.kind.is_measured()), "no phase is measured: steady, spike or outage"),
             (

@@ -23,8 +23,6 @@ const START: Duration = Duration::from_secs(60);
 pub enum Kind {
     /// Our server, on the runtime that it chooses or on this one.
     Pinion { runtime: Option<&'static str> },
-    /// A constant by our reactor alone.
-    Bare,
     /// Another program, or our own server with nothing but the built-in config.
     Peer(peers::Name),
     /// Started by someone else: its CPU can't be read.
@@ -39,7 +37,6 @@ impl Kind {
             "pinion" => Ok(Kind::Pinion { runtime: None }),
             "uring" => Ok(Kind::Pinion { runtime: Some("uring") }),
             "glommio" => Ok(Kind::Pinion { runtime: Some("glommio") }),
-            "bare" => Ok(Kind::Bare),
             _ => {
                 let address = name.parse().map(Kind::At);
                 let peer = peers::Name::from_str(name, false).map(Kind::Peer);
@@ -53,7 +50,6 @@ impl Kind {
         match self {
             Kind::Pinion { runtime: None } => "pinion".to_owned(),
             Kind::Pinion { runtime: Some(runtime) } => format!("pinion on {runtime}"),
-            Kind::Bare => "bare reactor".to_owned(),
             Kind::Peer(name) => name.as_str().to_owned(),
             Kind::At(address) => address.to_string(),
         }
@@ -92,15 +88,6 @@ impl Target {
                 };
                 let peer = peers::start(*name, &setup).map_err(|absence| absence.to_string())?;
                 Ok(Target { address: peer.address, pids: peer.pids(), child: None, _peer: Some(peer) })
-            }
-            Kind::Bare => {
-                let program = std::env::current_exe().map_err(|error| error.to_string())?;
-                let mut command = Command::new(program);
-                command.arg("bare");
-                cores.server.first().into_iter().for_each(|core| {
-                    command.args(["--core", &core.to_string()]);
-                });
-                Target::spawn(command, folder)
             }
             Kind::Pinion { runtime } => {
                 let path = folder.join("server.toml");

@@ -210,6 +210,15 @@ impl<M> Endpoint<M> {
         self.doors[self.place_of(to)].event.as_raw_fd()
     }
 
+    /// Wakes all who are woken by an eventfd, whether they have been told or not. A participant whose ring is going
+    /// does so: signals that the ring was to write last may have gone with it.
+    pub fn signal_everybody(&self) {
+        let others = self.doors.iter().enumerate().filter(|(place, _)| *place != self.place);
+        for (_, door) in others.filter(|(_, door)| door.ring_fd.load(Ordering::Acquire) == NO_RING) {
+            door.event.signal();
+        }
+    }
+
     /// Tells the others that this participant waits on a ring from now on, or (`None`) no longer.
     pub fn set_ring(&self, fd: Option<RawFd>) {
         self.doors[self.place].ring_fd.store(fd.unwrap_or(NO_RING), Ordering::Release);

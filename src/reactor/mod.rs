@@ -11,6 +11,7 @@ pub mod buffer;
 pub mod clocks;
 pub mod eventfd;
 pub mod glommio;
+mod listener;
 pub mod mailbox;
 pub mod uring;
 

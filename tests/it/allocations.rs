@@ -12,13 +12,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use pinion::ids::{PartnerId, PartnerIndex};
+use pinion::config::file::Runtime;
+use pinion::ids::{PartnerId, PartnerIndex, ShardId};
 use pinion::limits::PARTNERS_MAX;
 use pinion::metrics::PartnerTotals;
 
 use crate::allocator::{Watch, seal};
 use crate::server::partner::{Act, json};
-use crate::server::{Connection, Options, Server, ruleset_of_epoch};
+use crate::server::{Connection, GLOMMIO, Options, Server, URING, ruleset_of_epoch};
 
 use config::Partners;
 use requests::{ANSWERED, CLOSING};
@@ -31,18 +32,35 @@ const RULESETS: u64 = 4;
 
 #[test]
 fn ten_thousand_requests_of_every_kind() {
+    let watch = Watch::begin();
+    let (server, asked) = serve_everything(URING, Some(seal));
+    // Everything up to here, and nothing of what comes after: a thread that ends gives its memory back.
+    watch.assert_clean(2);
+    assert!(asked >= REQUESTS);
+    assert_all_happened(&server);
+}
+
+/// The second runtime allocates, for which nothing is promised; but it has to get through all that as well.
+#[test]
+fn the_second_runtime_serves_them_too() {
+    let (server, asked) = serve_everything(GLOMMIO, None);
+    assert!(asked >= REQUESTS);
+    assert_all_happened(&server);
+}
+
+/// Does all that can be done to a server. Returns it when all is over, and the number of requests.
+fn serve_everything(runtime: Runtime, on_ready: Option<fn(ShardId)>) -> (Server, u64) {
     let text = config::text();
     let partners = Partners::start();
-    let watch = Watch::begin();
     let mut server = Server::start(
         &text,
         Options {
             shards: 2,
             partners: partners.addresses.clone(),
-            on_ready: Some(seal),
+            on_ready,
             // So little that profiles are evicted.
             memory_bytes: 3 << 20,
-            ..Options::default()
+            ..Options::on(runtime)
         },
     );
     let asked = AtomicU64::new(0);
@@ -74,10 +92,7 @@ fn ten_thousand_requests_of_every_kind() {
     server.assert_quiet();
     assert!(partners.moved.requests() > 0, "a partner moved");
     assert_eq!(server.gauge(|gauges| gauges.backtracking_regexes.value()), 0, "these may allocate");
-    // Everything up to here, and nothing of what comes after: a thread that ends gives its memory back.
-    watch.assert_clean(2);
-    assert!(asked.load(SeqCst) >= REQUESTS);
-    assert_all_happened(&server);
+    (server, asked.load(SeqCst))
 }
 
 /// One client's share of the requests.

@@ -8,6 +8,9 @@
     reason = "the bans of clippy.toml are for what serves, not for what tests it"
 )]
 
+#[macro_use]
+mod runtimes;
+
 mod allocations;
 mod allocator;
 mod config;
@@ -16,7 +19,6 @@ mod licences;
 mod memory;
 mod program;
 mod reactor;
-mod reactor_glommio;
 mod server;
 mod sim;
 mod tidy;

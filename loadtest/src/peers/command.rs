@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Name, Setup, bare, hyper, start, wait_for_signal};
+use super::{Name, Setup, hyper, start, wait_for_signal};
+use crate::bare::Bare;
 
 /// Run something to be measured against, until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
@@ -33,11 +34,11 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     let Arguments { name, listen, core, partner, config, server } = arguments;
     if listen.port() != 0 && matches!(name, Name::Hyper | Name::Bare) {
         println!("{} answers on {listen}", name.as_str());
-        let served = if name == Name::Hyper { hyper::serve(listen, core) } else { bare::serve(listen, core) };
-        return match served {
-            Ok(never) => match never {},
-            Err(error) => Err(format!("{}: {error}", name.as_str())),
+        let served = match name {
+            Name::Hyper => hyper::serve(listen, core).map(|never| match never {}),
+            _ => Bare::start(listen, core, None).and_then(Bare::serve),
         };
+        return served.map_err(|error| format!("{}: {error}", name.as_str()));
     }
     let setup = Setup { listen, core, partner, config, server, program: None };
     let peer = start(name, &setup).map_err(|absence| format!("{}: {absence}", name.as_str()))?;

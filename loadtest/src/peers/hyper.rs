@@ -12,8 +12,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
-use super::bare::GIF;
 use super::pin::pin_to_core;
+use crate::bare::GIF;
 
 /// Serves until the process ends.
 pub(super) fn serve(address: SocketAddr, core: Option<usize>) -> io::Result<Infallible> {

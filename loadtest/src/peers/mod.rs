@@ -3,7 +3,6 @@
 //! Every peer is a process of its own, so that all of its CPU time is its own and can be read as such.
 #![allow(clippy::disallowed_methods, reason = "whoever waits for a process sleeps")]
 
-mod bare;
 pub mod command;
 mod hyper;
 mod nginx;

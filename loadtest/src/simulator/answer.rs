@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use super::draw::{Draw, Purpose};
+use super::draw::{Purpose, draw};
 use super::profile::{Format, Knowledge, Profile};
 
 /// The body of what the partner says of a visitor, and its status. Formats differ in how they say that they know
@@ -76,7 +76,7 @@ struct Segments<'a> {
 /// What surrounds the segments: where a format has several ways, a visitor has always the same one.
 impl Segments<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        let variant = Draw::new(self.profile.seed, Purpose::Layout, self.visitor, 0).below(6);
+        let variant = draw(self.profile.seed, Purpose::Layout, self.visitor, 0).below(6);
         match self.profile.format {
             Format::Pinion => {
                 put(out, format_args!(r#"{{"segment":["#));
@@ -93,7 +93,7 @@ impl Segments<'_> {
             }
             Format::Scored => {
                 put(out, format_args!(r#"{{"segments":{{"#));
-                let mut scores = Draw::new(self.profile.seed, Purpose::Layout, self.visitor, 1);
+                let mut scores = draw(self.profile.seed, Purpose::Layout, self.visitor, 1);
                 self.each(out, |out, id| put(out, format_args!(r#""{id}":0.{}"#, 50 + scores.below(50))));
                 put(out, format_args!("}}"));
                 self.write_ttl(out);

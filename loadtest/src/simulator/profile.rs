@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::draw::{Draw, Purpose, hash};
+use super::draw::{Purpose, draw, hash};
+use crate::latency::Latency;
+use crate::random::Random;
 
 /// One partner. Everything has a default: a partner that knows everybody and answers at once.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -43,33 +45,6 @@ pub enum Format {
     Targeting,
     Stale,
     Dcs,
-}
-
-/// Milliseconds, by kind of distribution.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Latency {
-    Constant {
-        ms: f64,
-    },
-    /// The usual shape of a healthy service: a long tail to the right.
-    LogNormal {
-        median_ms: f64,
-        sigma: f64,
-    },
-    /// A cache before something slow.
-    Bimodal {
-        fast_ms: f64,
-        slow_ms: f64,
-        slow_share: f64,
-    },
-    /// Everybody is slow at once now and then: the last `for_ms` of every `every_s`.
-    Spikes {
-        ms: f64,
-        spike_ms: f64,
-        every_s: f64,
-        for_ms: f64,
-    },
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -132,7 +107,7 @@ impl Default for Profile {
         Profile {
             name: "partner".to_owned(),
             format: Format::Pinion,
-            latency: Latency::Constant { ms: 0.0 },
+            latency: Latency::default(),
             hit_share: 1.0,
             segments: Range { min: 1, max: 5 },
             segment_ids: 1_000,
@@ -197,26 +172,26 @@ impl Profile {
     }
 
     pub(super) fn knowledge(&self, visitor: u64) -> Option<Knowledge> {
-        if Draw::new(self.seed, Purpose::Hit, visitor, 0).share() >= self.hit_share {
+        if draw(self.seed, Purpose::Hit, visitor, 0).share() >= self.hit_share {
             return None;
         }
-        let mut draw = Draw::new(self.seed, Purpose::Segments, visitor, 0);
-        let count = self.segments.min + draw.below(self.segments.max - self.segments.min + 1);
-        (count > 0).then(|| Knowledge { first: draw.below(self.segment_ids), count, ids: self.segment_ids })
+        let mut random = draw(self.seed, Purpose::Segments, visitor, 0);
+        let count = self.segments.min + random.below(self.segments.max - self.segments.min + 1);
+        (count > 0).then(|| Knowledge { first: random.below(self.segment_ids), count, ids: self.segment_ids })
     }
 
     /// What goes wrong with a visitor's request; `turn` counts the visitor's requests.
     pub(super) fn request_fault(&self, visitor: u64, turn: u64) -> Option<FaultKind> {
-        self.draw_fault(false, Draw::new(self.seed, Purpose::RequestFault, visitor, turn))
+        self.draw_fault(false, draw(self.seed, Purpose::RequestFault, visitor, turn))
     }
 
     /// What goes wrong with a connection.
     pub(super) fn connection_fault(&self, number: u64) -> Option<FaultKind> {
-        self.draw_fault(true, Draw::new(self.seed, Purpose::ConnectionFault, number, 0))
+        self.draw_fault(true, draw(self.seed, Purpose::ConnectionFault, number, 0))
     }
 
-    fn draw_fault(&self, of_connection: bool, mut draw: Draw) -> Option<FaultKind> {
-        let mut rest = draw.share();
+    fn draw_fault(&self, of_connection: bool, mut random: Random) -> Option<FaultKind> {
+        let mut rest = random.share();
         let faults = self.faults.iter().filter(|fault| fault.kind.is_of_connection() == of_connection);
         for fault in faults {
             if rest < fault.share {
@@ -230,37 +205,6 @@ impl Profile {
     /// Whether nothing is to listen at all.
     pub(super) fn refuses_everybody(&self) -> bool {
         self.faults.iter().any(|fault| fault.kind == FaultKind::Refuse && fault.share >= 1.0)
-    }
-}
-
-impl Latency {
-    /// For a visitor's request, at a time since the simulator was started.
-    pub(super) fn draw_ms(&self, seed: u64, visitor: u64, turn: u64, running_ms: f64) -> f64 {
-        let mut draw = Draw::new(seed, Purpose::Latency, visitor, turn);
-        match *self {
-            Latency::Constant { ms } => ms,
-            Latency::LogNormal { median_ms, sigma } => median_ms * (sigma * draw.normal()).exp(),
-            Latency::Bimodal { slow_ms, slow_share, .. } if draw.share() < slow_share => slow_ms,
-            Latency::Bimodal { fast_ms, .. } => fast_ms,
-            Latency::Spikes { ms, spike_ms, every_s, for_ms } => {
-                let is_spike = running_ms % (every_s * 1e3) >= every_s * 1e3 - for_ms;
-                if is_spike { spike_ms } else { ms }
-            }
-        }
-    }
-
-    fn is_possible(&self) -> bool {
-        let all_positive = |numbers: &[f64]| numbers.iter().all(|number| number.is_finite() && *number >= 0.0);
-        match *self {
-            Latency::Constant { ms } => all_positive(&[ms]),
-            Latency::LogNormal { median_ms, sigma } => all_positive(&[median_ms, sigma]),
-            Latency::Bimodal { fast_ms, slow_ms, slow_share } => {
-                all_positive(&[fast_ms, slow_ms, slow_share]) && slow_share <= 1.0
-            }
-            Latency::Spikes { ms, spike_ms, every_s, for_ms } => {
-                all_positive(&[ms, spike_ms, every_s, for_ms]) && every_s > 0.0
-            }
-        }
     }
 }
 
@@ -346,31 +290,5 @@ mod tests {
         let mut segments = all.segments_of(b"anybody");
         segments.sort();
         assert_eq!(segments, ["s1", "s2", "s3", "s4", "s5", "s6", "s7"]);
-    }
-
-    #[test]
-    fn latencies_are_distributed_as_they_say() {
-        let draw = |latency: Latency| {
-            let mut drawn: Vec<f64> = (0..10_000).map(|visitor| latency.draw_ms(3, visitor, 0, 0.0)).collect();
-            drawn.sort_by(f64::total_cmp);
-            drawn
-        };
-        let near = |found: f64, due: f64| (found / due - 1.0).abs() < 0.1;
-        assert_eq!(draw(Latency::Constant { ms: 3.0 })[9_999], 3.0);
-
-        let lognormal = draw(Latency::LogNormal { median_ms: 4.0, sigma: 0.5 });
-        assert!(near(lognormal[5_000], 4.0), "{}", lognormal[5_000]);
-        assert!(near(lognormal[9_900], 4.0 * (0.5_f64 * 2.326).exp()), "{}", lognormal[9_900]);
-
-        let bimodal = draw(Latency::Bimodal { fast_ms: 1.0, slow_ms: 30.0, slow_share: 0.2 });
-        let slow = bimodal.iter().filter(|ms| **ms == 30.0).count();
-        assert!((1_900..2_100).contains(&slow) && bimodal[0] == 1.0, "{slow}");
-
-        let spikes = Latency::Spikes { ms: 2.0, spike_ms: 80.0, every_s: 1.0, for_ms: 100.0 };
-        let at = |running_ms| spikes.draw_ms(3, 0, 0, running_ms);
-        assert_eq!(
-            [at(0.0), at(899.0), at(900.0), at(999.0), at(1_000.0), at(5_950.0)],
-            [2.0, 2.0, 80.0, 80.0, 2.0, 80.0]
-        );
     }
 }

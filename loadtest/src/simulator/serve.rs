@@ -18,7 +18,7 @@ use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::answer::{write_body, write_response, write_response_claiming};
-use super::draw::{Draw, Purpose, hash};
+use super::draw::{Purpose, draw, hash};
 use super::profile::{FaultKind, Profile};
 use super::request;
 use super::statistics::{Statistics, count};
@@ -198,7 +198,7 @@ impl Connection<'_> {
         count(&statistics.requests);
         let turn = self.desk.next_turn(visitor);
         let running_ms = self.desk.started.elapsed().as_secs_f64() * 1e3;
-        let delay_ms = profile.latency.draw_ms(profile.seed, visitor, turn, running_ms);
+        let delay_ms = profile.latency.draw_ms(&mut draw(profile.seed, Purpose::Latency, visitor, turn), running_ms);
         if delay_ms > 0.0 {
             sleep(Duration::from_secs_f64((delay_ms / 1e3).min(LATENCY_S_MAX))).await;
         }
@@ -222,10 +222,10 @@ impl Connection<'_> {
         let Connection { body, response, .. } = self;
         match fault {
             Some(FaultKind::Garbage) => {
-                let mut noise = Draw::new(self.desk.profile.seed, Purpose::Noise, self.noise, 0);
+                let mut noise = draw(self.desk.profile.seed, Purpose::Noise, self.noise, 0);
                 // No letter, so that it can't even begin like HTTP.
                 response.push(0xff);
-                response.resize_with(GARBAGE_BYTES, || noise.number() as u8);
+                response.resize_with(GARBAGE_BYTES, || noise.bits() as u8);
             }
             Some(FaultKind::BrokenJson) => {
                 body.truncate(body.len() / 2);
@@ -234,7 +234,7 @@ impl Connection<'_> {
             }
             Some(FaultKind::WrongLength) => {
                 body.extend_from_slice(b"          ");
-                let is_short = Draw::new(self.desk.profile.seed, Purpose::Noise, self.noise, 1).below(2) == 0;
+                let is_short = draw(self.desk.profile.seed, Purpose::Noise, self.noise, 1).below(2) == 0;
                 let claimed = if is_short { body.len() + 7 } else { body.len() - 7 };
                 write_response_claiming(200, "", claimed, body, response);
             }

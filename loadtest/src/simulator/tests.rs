@@ -4,8 +4,9 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::profile::{Fault, FaultKind, Latency};
+use super::profile::{Fault, FaultKind};
 use super::*;
+use crate::latency::Latency;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -26,7 +26,7 @@ use socket2::Socket;
 use self::hub::Hub;
 use self::table::{Phase, Table};
 use super::mailbox::Endpoint;
-use super::{Buffer, ConnId, Io, RECEIVE_AFTER_PAUSE_BYTES_MAX, clocks};
+use super::{Buffer, ConnId, Io, RECEIVE_AFTER_PAUSE_BYTES_MAX, clocks, listener};
 use crate::clock::Now;
 use crate::ids::ShardId;
 
@@ -117,7 +117,7 @@ impl<M> Glommio<M> {
             .spin_before_park(Duration::from_nanos(config.spin_ns))
             .make()
             .map_err(|error| refusal::explain(error, config.core))?;
-        let listeners = config.listeners.iter().map(|&address| acceptor::listen(address)).collect::<io::Result<_>>()?;
+        let listeners = config.listeners.iter().map(|&address| listener::listen(address)).collect::<io::Result<_>>()?;
         let table = Table::new(config.connections_max, config.outgoing_max);
         let linger = Duration::from_nanos(config.linger_ns);
         Ok(Glommio {
@@ -132,10 +132,7 @@ impl<M> Glommio<M> {
 
     /// Where the listeners are bound, in the order of the configuration.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let address_of = |listener: &Socket| {
-            listener.local_addr()?.as_socket().ok_or_else(|| io::Error::other("a listener without an IP address"))
-        };
-        self.listeners.iter().map(address_of).collect()
+        listener::addresses(&self.listeners)
     }
 
     pub fn counters(&self) -> Counters {

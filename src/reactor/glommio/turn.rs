@@ -20,9 +20,11 @@ use crate::reactor::{ConnId, Event, Handler, clocks};
 const EVENTS_PER_TURN: usize = 512;
 /// Messages likewise.
 const MESSAGES_PER_TURN: usize = 256;
-/// Turns on end that only let other tasks run. Then the driver sleeps a moment: the tasks soon have to wait for it, and
-/// an executor without work looks for new completions.
+/// Turns on end that only let other tasks run, and the events handled in them. Then the driver sleeps a moment: the
+/// tasks soon have to wait for it, and an executor without work looks for new completions. Without the second bound, a
+/// flood of short requests would keep new clients and partners' answers waiting for sixteen full turns.
 const BUSY_TURNS_MAX: u32 = 16;
+const BUSY_EVENTS_MAX: usize = EVENTS_PER_TURN;
 /// Long enough that the timer is not over before it is begun, which would be no sleep at all.
 const MOMENT: Duration = Duration::from_micros(20);
 
@@ -45,25 +47,27 @@ impl<M> Glommio<M> {
             let listener = acceptor::adopt(listener.try_clone()?);
             tasks.push(::glommio::spawn_local(acceptor::accept(Rc::clone(&self.hub), listener)));
         }
-        let mut busy_turns = 0;
+        let (mut busy_turns, mut busy_events) = (0, 0);
         let result = loop {
             if let Some(error) = self.hub.take_fault() {
                 break Err(error);
             }
             self.now = clocks::read();
             self.counters.turns += 1;
-            self.deliver_happenings(handler);
+            busy_events += self.deliver_happenings(handler);
             self.deliver_messages(handler);
             let Some(deadline_ns) = handler.on_turn(self) else { break Ok(()) };
             let is_busy = self.hub.has_work() || deadline_ns <= self.now.mono_ns || !self.mailbox.sleep();
-            busy_turns = if is_busy { busy_turns + 1 } else { 0 };
-            match busy_turns {
-                0 => self.wait(deadline_ns).await,
-                1..BUSY_TURNS_MAX => yield_now().await,
-                _ => {
-                    busy_turns = 0;
-                    Timer::new(MOMENT).await;
-                }
+            busy_turns += 1;
+            if is_busy && busy_turns < BUSY_TURNS_MAX && busy_events < BUSY_EVENTS_MAX {
+                yield_now().await;
+                continue;
+            }
+            (busy_turns, busy_events) = (0, 0);
+            if is_busy {
+                Timer::new(MOMENT).await;
+            } else {
+                self.wait(deadline_ns).await;
             }
         };
         tasks.extend(self.hub.table.borrow_mut().take_tasks());
@@ -77,11 +81,13 @@ impl<M> Glommio<M> {
         result
     }
 
-    fn deliver_happenings<H: Handler<Glommio<M>>>(&mut self, handler: &mut H) {
-        for _ in 0..EVENTS_PER_TURN {
-            let Some(happening) = self.hub.pop() else { break };
+    /// Returns how many there were.
+    fn deliver_happenings<H: Handler<Glommio<M>>>(&mut self, handler: &mut H) -> usize {
+        for count in 0..EVENTS_PER_TURN {
+            let Some(happening) = self.hub.pop() else { return count };
             self.deliver(handler, happening);
         }
+        EVENTS_PER_TURN
     }
 
     fn deliver_messages<H: Handler<Glommio<M>>>(&mut self, handler: &mut H) {

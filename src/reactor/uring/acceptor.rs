@@ -9,14 +9,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::{SockAddr, SockAddrStorage, Socket};
 
 use super::token::GENERATION_MASK;
+use crate::reactor::listener;
 
 /// Accepts under way for each listener: about as many connections as come in during one turn.
 const SEATS_PER_LISTENER: usize = 16;
-/// The kernel caps it at net.core.somaxconn.
-const BACKLOG: i32 = 4_096;
 /// How long accepting rests after the process or the machine ran out of files or memory.
 const REST_NS: u64 = 50_000_000;
 
@@ -51,13 +50,8 @@ pub(super) struct Armed {
 
 impl Acceptor {
     pub(super) fn new(addresses: &[SocketAddr]) -> io::Result<Acceptor> {
-        let mut listeners = Vec::with_capacity(addresses.len());
-        for &address in addresses {
-            listeners.push(
-                listen(address)
-                    .map_err(|error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}")))?,
-            );
-        }
+        let listeners: Vec<Socket> =
+            addresses.iter().map(|&address| listener::listen(address)).collect::<io::Result<_>>()?;
         // Seats of all listeners take turns, so that none gets all of the last free slots.
         let seats: Box<[Seat]> = (0..SEATS_PER_LISTENER * listeners.len())
             .map(|seat| Seat {
@@ -74,10 +68,7 @@ impl Acceptor {
 
     /// Where each listener is bound, in the order of the configuration.
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let address_of = |listener: &Socket| {
-            listener.local_addr()?.as_socket().ok_or_else(|| io::Error::other("a listener without an IP address"))
-        };
-        self.listeners.iter().map(address_of).collect()
+        listener::addresses(&self.listeners)
     }
 
     pub(super) fn has_free_seat(&self) -> bool {
@@ -135,21 +126,6 @@ impl Seat {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    // Each shard listens for itself and the kernel spreads the clients.
-    socket.set_reuse_port(true)?;
-    // Accepted sockets inherit it.
-    socket.set_tcp_nodelay(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,13 +149,5 @@ mod tests {
         assert_eq!(acceptor.disarm(armed.seat, armed.generation, false).unwrap().0, 7);
         assert!(acceptor.disarm(armed.seat, armed.generation, false).is_none(), "only once");
         assert_eq!(acceptor.armed().count(), 0);
-    }
-
-    #[test]
-    fn an_address_in_use_is_named() {
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = Acceptor::new(&[address]).err().unwrap().to_string();
-        assert!(error.contains(&address.to_string()), "{error}");
     }
 }

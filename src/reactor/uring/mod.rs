@@ -270,5 +270,6 @@ impl<M> Drop for Uring<M> {
             std::mem::forget(std::mem::take(&mut self.wake_count));
             std::mem::forget(std::mem::replace(&mut self.probe, Probe::new()));
         }
+        self.mailbox.signal_everybody();
     }
 }

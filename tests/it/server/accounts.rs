@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use pinion::config::file::Runtime;
+
 use super::partner::{Act, Partner, json};
 use super::{Connection, Options, Reply, Server};
 
@@ -28,12 +30,13 @@ fn destinations(reply: &Reply) -> (Vec<String>, Vec<String>) {
     (texts("stuff", "cn"), texts("dests", "c"))
 }
 
-#[test]
-fn accounts_know_nothing_of_each_other() {
+on_each_runtime!(accounts_know_nothing_of_each_other,);
+
+fn accounts_know_nothing_of_each_other(runtime: Runtime) {
     for shards in [1, 2] {
         let shops = Partner::start(Act::Answer(Duration::ZERO, json(PHOTO)));
         let banks = Partner::start(Act::Answer(Duration::ZERO, b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()));
-        let options = Options { shards, partners: vec![shops.address, banks.address], ..Options::default() };
+        let options = Options { shards, partners: vec![shops.address, banks.address], ..Options::on(runtime) };
         let server = Server::start(CONFIG, options);
         check(&server, &shops, &banks);
         server.assert_quiet();

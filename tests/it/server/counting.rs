@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pinion::config::file::Runtime;
+
 use super::{Connection, Options, Server};
 
 const CONFIG: &str = include_str!("counting.toml");
@@ -13,12 +15,13 @@ const CALLS: usize = 1_000;
 /// Requests sent before their answers are read: few enough to fit the sockets' buffers.
 const PIPELINED: usize = 100;
 
-#[test]
-fn fifty_clients_with_a_thousand_calls_each_count_fifty_thousand() {
+on_each_runtime!(fifty_clients_with_a_thousand_calls_each_count_fifty_thousand,);
+
+fn fifty_clients_with_a_thousand_calls_each_count_fifty_thousand(runtime: Runtime) {
     // Counts are kept by day: a test that began before midnight begins again after it.
     loop {
         let day = today();
-        let server = Server::start(CONFIG, Options { shards: 2, ..Options::default() });
+        let server = Server::start(CONFIG, Options { shards: 2, ..Options::on(runtime) });
         count(&server, || today() == day);
         server.assert_quiet();
         if today() == day {

@@ -7,6 +7,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
+use pinion::config::file::Runtime;
 use pinion::metrics::PartnerTotals;
 use socket2::{Domain, Socket, Type};
 
@@ -44,16 +45,16 @@ const HAS_BAD_BODY: Expected = fails(|totals| totals.errors_body.value());
 const IS_TOO_LARGE: Expected = fails(|totals| totals.errors_size.value());
 const DOES_NOT_CONNECT: Expected = fails(|totals| totals.errors_connect.value());
 
-fn check(name: &str, act: &Act, expected: &Expected) {
+fn check(runtime: Runtime, name: &str, act: &Act, expected: &Expected) {
     let partner = Partner::start(act.clone());
-    check_at(name, partner.address, expected);
+    check_at(runtime, name, partner.address, expected);
 }
 
-fn check_at(name: &str, faulty: SocketAddr, expected: &Expected) {
+fn check_at(runtime: Runtime, name: &str, faulty: SocketAddr, expected: &Expected) {
     let _alone = alone();
     let mut rounds = Vec::new();
     while rounds.len() < 3 {
-        let Some(mut took_ms) = round(name, faulty, expected) else {
+        let Some(mut took_ms) = round(runtime, name, faulty, expected) else {
             rounds.push(Vec::new());
             continue;
         };
@@ -70,13 +71,13 @@ fn check_at(name: &str, faulty: SocketAddr, expected: &Expected) {
 
 /// Some calls to a fresh server. Returns how long each took, in milliseconds, or `None` when a partner that answers at
 /// once did not get to it in time: then the machine was busy with something else.
-fn round(name: &str, faulty: SocketAddr, expected: &Expected) -> Option<Vec<f64>> {
+fn round(runtime: Runtime, name: &str, faulty: SocketAddr, expected: &Expected) -> Option<Vec<f64>> {
     let healthy = Partner::start(Act::Answer(Duration::ZERO, json(MUSIC)));
     let options = Options {
         partners: vec![faulty, healthy.address],
         connections_max: 32,
         memory_bytes: 4 << 20,
-        ..Options::default()
+        ..Options::on(runtime)
     };
     let server = Server::start(CONFIG, options);
     let mut client = server.connect();
@@ -134,70 +135,76 @@ fn at_once(bytes: impl Into<Vec<u8>>) -> Act {
     Act::Answer(Duration::ZERO, bytes.into())
 }
 
-#[test]
-fn partners_that_are_too_slow() {
-    check("hang", &Act::Hang, &TIMES_OUT);
-    check("slow drip", &Act::Drip(Duration::from_millis(2), json(PHOTO)), &TIMES_OUT);
-    check("body shorter than announced", &at_once(sized(PHOTO.len() + 1, PHOTO)), &TIMES_OUT);
-    check("chunks without an end", &at_once(chunked("5\r\n{\"seg")), &TIMES_OUT);
-    check("head without an end", &at_once("HTTP/1.1 200 OK\r\nX-Wait: for it\r\n"), &TIMES_OUT);
-    check("interim answers only", &at_once("HTTP/1.1 100 Continue\r\n\r\n"), &TIMES_OUT);
+on_each_runtime!(
+    partners_that_are_too_slow,
+    partners_that_break_the_connection,
+    partners_that_speak_no_http,
+    partners_whose_answer_is_none,
+    partners_that_send_too_much,
+    partners_that_are_not_there,
+    connections_that_end_in_good_order_cost_nothing,
+    a_call_on_a_dead_idle_connection_is_repeated_once,
+);
+
+fn partners_that_are_too_slow(runtime: Runtime) {
+    check(runtime, "hang", &Act::Hang, &TIMES_OUT);
+    check(runtime, "slow drip", &Act::Drip(Duration::from_millis(2), json(PHOTO)), &TIMES_OUT);
+    check(runtime, "body shorter than announced", &at_once(sized(PHOTO.len() + 1, PHOTO)), &TIMES_OUT);
+    check(runtime, "chunks without an end", &at_once(chunked("5\r\n{\"seg")), &TIMES_OUT);
+    check(runtime, "head without an end", &at_once("HTTP/1.1 200 OK\r\nX-Wait: for it\r\n"), &TIMES_OUT);
+    check(runtime, "interim answers only", &at_once("HTTP/1.1 100 Continue\r\n\r\n"), &TIMES_OUT);
 }
 
-#[test]
-fn partners_that_break_the_connection() {
-    check("reset before a byte", &Act::Reset(Vec::new()), &RESETS);
-    check("reset within the head", &Act::Reset(json(PHOTO)[..20].to_vec()), &RESETS);
-    check("reset within the body", &Act::Reset(sized(PHOTO.len(), &PHOTO[..9])), &RESETS);
-    check("closed before a byte", &Act::Close(Vec::new()), &RESETS);
-    check("closed within the head", &Act::Close(json(PHOTO)[..20].to_vec()), &RESETS);
-    check("closed within the body", &Act::Close(sized(PHOTO.len(), &PHOTO[..9])), &RESETS);
-    check("closed within a chunk", &Act::Close(chunked("30\r\n{\"segm")), &RESETS);
-    check("half closed within the body", &Act::HalfClose(sized(PHOTO.len(), &PHOTO[..9])), &RESETS);
+fn partners_that_break_the_connection(runtime: Runtime) {
+    check(runtime, "reset before a byte", &Act::Reset(Vec::new()), &RESETS);
+    check(runtime, "reset within the head", &Act::Reset(json(PHOTO)[..20].to_vec()), &RESETS);
+    check(runtime, "reset within the body", &Act::Reset(sized(PHOTO.len(), &PHOTO[..9])), &RESETS);
+    check(runtime, "closed before a byte", &Act::Close(Vec::new()), &RESETS);
+    check(runtime, "closed within the head", &Act::Close(json(PHOTO)[..20].to_vec()), &RESETS);
+    check(runtime, "closed within the body", &Act::Close(sized(PHOTO.len(), &PHOTO[..9])), &RESETS);
+    check(runtime, "closed within a chunk", &Act::Close(chunked("30\r\n{\"segm")), &RESETS);
+    check(runtime, "half closed within the body", &Act::HalfClose(sized(PHOTO.len(), &PHOTO[..9])), &RESETS);
 }
 
-#[test]
-fn partners_that_speak_no_http() {
-    check("garbage", &at_once(b"\x16\x03\x01\x00\xff garbage \xff\r\n\r\n".to_vec()), &BREAKS_PROTOCOL);
-    check("chunk size that is none", &at_once(chunked("zz\r\n{}\r\n0\r\n\r\n")), &BREAKS_PROTOCOL);
-    check("chunk that is longer than its size", &at_once(chunked("1\r\n{}\r\n0\r\n\r\n")), &BREAKS_PROTOCOL);
+fn partners_that_speak_no_http(runtime: Runtime) {
+    check(runtime, "garbage", &at_once(b"\x16\x03\x01\x00\xff garbage \xff\r\n\r\n".to_vec()), &BREAKS_PROTOCOL);
+    check(runtime, "chunk size that is none", &at_once(chunked("zz\r\n{}\r\n0\r\n\r\n")), &BREAKS_PROTOCOL);
+    check(runtime, "chunk that is longer than its size", &at_once(chunked("1\r\n{}\r\n0\r\n\r\n")), &BREAKS_PROTOCOL);
     let two_lengths = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    check("length and chunks", &at_once(two_lengths), &BREAKS_PROTOCOL);
-    check("switch of protocols", &at_once("HTTP/1.1 101 Switching Protocols\r\n\r\n"), &BREAKS_PROTOCOL);
+    check(runtime, "length and chunks", &at_once(two_lengths), &BREAKS_PROTOCOL);
+    check(runtime, "switch of protocols", &at_once("HTTP/1.1 101 Switching Protocols\r\n\r\n"), &BREAKS_PROTOCOL);
 }
 
-#[test]
-fn partners_whose_answer_is_none() {
-    check("500", &at_once("HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"), &HAS_BAD_STATUS);
+fn partners_whose_answer_is_none(runtime: Runtime) {
+    check(runtime, "500", &at_once("HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"), &HAS_BAD_STATUS);
     let moved = "HTTP/1.1 302 Found\r\nLocation: http://healthy.example/lookup\r\nContent-Length: 0\r\n\r\n";
-    check("redirect", &at_once(moved), &HAS_BAD_STATUS);
-    check("body longer than announced", &at_once(sized(PHOTO.len() - 1, PHOTO)), &HAS_BAD_BODY);
-    check("no JSON", &at_once(json("<html>")), &HAS_BAD_BODY);
-    check("wrong types", &at_once(json(r#"{"segment":"photo"}"#)), &HAS_BAD_BODY);
-    check("empty 200", &at_once(json("")), &HAS_BAD_BODY);
+    check(runtime, "redirect", &at_once(moved), &HAS_BAD_STATUS);
+    check(runtime, "body longer than announced", &at_once(sized(PHOTO.len() - 1, PHOTO)), &HAS_BAD_BODY);
+    check(runtime, "no JSON", &at_once(json("<html>")), &HAS_BAD_BODY);
+    check(runtime, "wrong types", &at_once(json(r#"{"segment":"photo"}"#)), &HAS_BAD_BODY);
+    check(runtime, "empty 200", &at_once(json("")), &HAS_BAD_BODY);
     let zipped = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n{PHOTO}", PHOTO.len());
-    check("compressed", &at_once(zipped), &HAS_BAD_BODY);
+    check(runtime, "compressed", &at_once(zipped), &HAS_BAD_BODY);
 }
 
-#[test]
-fn partners_that_send_too_much() {
+fn partners_that_send_too_much(runtime: Runtime) {
     let large = format!(r#"{{"segment":[],"rest":"{}"}}"#, "x".repeat(64 * 1024));
-    check("large body", &at_once(json(&large)), &IS_TOO_LARGE);
+    check(runtime, "large body", &at_once(json(&large)), &IS_TOO_LARGE);
     check(
+        runtime,
         "large body in one chunk",
         &at_once(chunked(&format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len()))),
         &IS_TOO_LARGE,
     );
     let chunks = "400\r\n".to_owned() + &"x".repeat(1024) + "\r\n";
-    check("large body in many chunks", &at_once(chunked(&chunks.repeat(80))), &IS_TOO_LARGE);
+    check(runtime, "large body in many chunks", &at_once(chunked(&chunks.repeat(80))), &IS_TOO_LARGE);
     let head = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "x".repeat(20 * 1024));
-    check("large head", &at_once(head), &IS_TOO_LARGE);
+    check(runtime, "large head", &at_once(head), &IS_TOO_LARGE);
 }
 
-#[test]
-fn partners_that_are_not_there() {
+fn partners_that_are_not_there(runtime: Runtime) {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    check_at("refused", closed, &DOES_NOT_CONNECT);
+    check_at(runtime, "refused", closed, &DOES_NOT_CONNECT);
 
     // A listener whose backlog is full drops further SYNs.
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -211,28 +218,31 @@ fn partners_that_are_not_there() {
         socket
     };
     let _backlog: Vec<Socket> = (0..4).map(fill).collect();
-    check_at("no answer to SYN", address.as_socket().expect("an IPv4 address"), &DOES_NOT_CONNECT);
+    check_at(runtime, "no answer to SYN", address.as_socket().expect("an IPv4 address"), &DOES_NOT_CONNECT);
 }
 
-#[test]
-fn connections_that_end_in_good_order_cost_nothing() {
-    check("closed after each answer", &Act::Close(json(PHOTO)), &ANSWERS);
-    check("ended by closing", &Act::Close(format!("HTTP/1.1 200 OK\r\n\r\n{PHOTO}").into_bytes()), &ANSWERS);
-    check("half closed after the answer", &Act::HalfClose(json(PHOTO)), &ANSWERS);
+fn connections_that_end_in_good_order_cost_nothing(runtime: Runtime) {
+    check(runtime, "closed after each answer", &Act::Close(json(PHOTO)), &ANSWERS);
+    check(runtime, "ended by closing", &Act::Close(format!("HTTP/1.1 200 OK\r\n\r\n{PHOTO}").into_bytes()), &ANSWERS);
+    check(runtime, "half closed after the answer", &Act::HalfClose(json(PHOTO)), &ANSWERS);
     // Each second request finds its connection closed under it, and goes out again on a fresh one.
-    check("closed when used again", &Act::Once(json(PHOTO)), &ANSWERS);
+    check(runtime, "closed when used again", &Act::Once(json(PHOTO)), &ANSWERS);
     let stray = [json(PHOTO), b"HTTP/1.1 200 OK\r\n".to_vec()].concat();
-    check("stray bytes after the answer", &at_once(stray), &ANSWERS);
-    check("interim answers before", &at_once([b"HTTP/1.1 103 Hints\r\n\r\n".to_vec(), json(PHOTO)].concat()), &ANSWERS);
+    check(runtime, "stray bytes after the answer", &at_once(stray), &ANSWERS);
+    check(
+        runtime,
+        "interim answers before",
+        &at_once([b"HTTP/1.1 103 Hints\r\n\r\n".to_vec(), json(PHOTO)].concat()),
+        &ANSWERS,
+    );
 }
 
-#[test]
-fn a_call_on_a_dead_idle_connection_is_repeated_once() {
+fn a_call_on_a_dead_idle_connection_is_repeated_once(runtime: Runtime) {
     let partner = Partner::start(Act::Once(json(PHOTO)));
     let config = CONFIG.replace("idle_ms = 60", "idle_ms = 60000").replace("budget_ms = 30", "budget_ms = 3000");
     let healthy = Partner::start(at_once(json(MUSIC)));
     let server =
-        Server::start(&config, Options { partners: vec![partner.address, healthy.address], ..Options::default() });
+        Server::start(&config, Options { partners: vec![partner.address, healthy.address], ..Options::on(runtime) });
     let mut client = server.connect();
     for _ in 0..3 {
         let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2", "");

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pinion::config::file::Runtime;
 use pinion::metrics::PartnerTotals;
 
 use super::partner::{Act, Partner, json};
@@ -24,8 +25,8 @@ fn config(settings: &str) -> String {
     format!("{CONFIG}{settings}\n")
 }
 
-fn start(config: &str, partner: &Partner) -> Server {
-    Server::start(config, Options { partners: vec![partner.address], connections_max: 64, ..Options::default() })
+fn start(runtime: Runtime, config: &str, partner: &Partner) -> Server {
+    Server::start(config, Options { partners: vec![partner.address], connections_max: 64, ..Options::on(runtime) })
 }
 
 fn visit(client: &mut Connection, visitor: u64) -> Reply {
@@ -46,12 +47,27 @@ fn held(lock: &Arc<Mutex<()>>) -> (Act, MutexGuard<'_, ()>) {
     (Act::Held(Arc::clone(lock), json(PHOTO)), guard)
 }
 
-#[test]
-fn a_late_answer_enriches_the_next_call() {
+on_each_runtime!(
+    a_late_answer_enriches_the_next_call,
+    an_answer_after_the_late_limit_is_lost,
+    parallel_calls_of_one_visitor_share_one_lookup,
+    a_background_partner_delays_nobody,
+    a_call_that_waits_only_for_the_unknown_uses_what_is_stale,
+    answers_are_cached_for_their_time,
+    a_share_of_visitors_is_looked_up,
+    what_keeps_a_partner_from_being_asked,
+    a_partner_is_not_asked_when_too_little_time_is_left,
+    without_consent_nobody_hears_of_the_visitor,
+    a_partner_that_asks_for_rest_gets_it,
+    a_failing_partner_is_asked_less_and_comes_back,
+    calls_wait_for_a_connection_or_do_without,
+);
+
+fn a_late_answer_enriches_the_next_call(runtime: Runtime) {
     let lock = Arc::default();
     let (act, guard) = held(&lock);
     let partner = Partner::start(act);
-    let server = start(&config("late_ms = 9000"), &partner);
+    let server = start(runtime, &config("late_ms = 9000"), &partner);
     let mut client = server.connect();
     assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
     drop(guard);
@@ -65,12 +81,11 @@ fn a_late_answer_enriches_the_next_call() {
     server.assert_quiet();
 }
 
-#[test]
-fn an_answer_after_the_late_limit_is_lost() {
+fn an_answer_after_the_late_limit_is_lost(runtime: Runtime) {
     let lock = Arc::default();
     let (act, guard) = held(&lock);
     let partner = Partner::start(act);
-    let server = start(&config("late_ms = 20"), &partner);
+    let server = start(runtime, &config("late_ms = 20"), &partner);
     let mut client = server.connect();
     assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
     server.wait_until("the late limit", |server| server.gauge(|gauges| gauges.partner_connections.value()) == 0);
@@ -83,14 +98,13 @@ fn an_answer_after_the_late_limit_is_lost() {
     server.assert_quiet();
 }
 
-#[test]
-fn parallel_calls_of_one_visitor_share_one_lookup() {
+fn parallel_calls_of_one_visitor_share_one_lookup(runtime: Runtime) {
     const CALLS: u64 = 20;
     let lock = Arc::default();
     let (act, guard) = held(&lock);
     let partner = Partner::start(act);
     let config = CONFIG.replace(LONG_BUDGET.0, LONG_BUDGET.1) + "timeout_ms = 9000\n";
-    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::default() };
+    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::on(runtime) };
     let server = Server::start(&config, options);
     let address = server.address;
     let calls: Vec<_> =
@@ -105,13 +119,12 @@ fn parallel_calls_of_one_visitor_share_one_lookup() {
     server.assert_quiet();
 }
 
-#[test]
-fn a_background_partner_delays_nobody() {
+fn a_background_partner_delays_nobody(runtime: Runtime) {
     let lock = Arc::default();
     let (act, guard) = held(&lock);
     let partner = Partner::start(act);
     let config = config("mode = \"background\"\ntimeout_ms = 9000").replace(LONG_BUDGET.0, LONG_BUDGET.1);
-    let server = start(&config, &partner);
+    let server = start(runtime, &config, &partner);
     let mut client = server.connect();
     // Answered although the partner says nothing yet, and the budget is far from over.
     assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
@@ -124,12 +137,11 @@ fn a_background_partner_delays_nobody() {
     server.assert_quiet();
 }
 
-#[test]
-fn a_call_that_waits_only_for_the_unknown_uses_what_is_stale() {
+fn a_call_that_waits_only_for_the_unknown_uses_what_is_stale(runtime: Runtime) {
     let lock = Arc::default();
     let partner = Partner::start(at_once(&PHOTO.replace("86400", "1")));
     let config = config("mode = \"wait_if_unknown\"\ntimeout_ms = 9000").replace(LONG_BUDGET.0, LONG_BUDGET.1);
-    let server = start(&config, &partner);
+    let server = start(runtime, &config, &partner);
     let mut client = server.connect();
     let first = visit(&mut client, 1);
     assert_eq!((first.ids("segments"), first.ids("traits")), (vec![101], vec![1, 2]), "it waited");
@@ -148,15 +160,14 @@ fn a_call_that_waits_only_for_the_unknown_uses_what_is_stale() {
     server.assert_quiet();
 }
 
-#[test]
-fn answers_are_cached_for_their_time() {
+fn answers_are_cached_for_their_time(runtime: Runtime) {
     let lasting = Partner::start(at_once(&PHOTO.replace("86400", "2")));
     let negative = Partner::start(Act::Answer(Duration::ZERO, b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()));
     let second = "\n[[partner]]\nid = 2\nname = \"nothing\"\naccount = \"shop\"\ndata_source = 11\n\
                   url = \"http://nothing.example/\"\nnegative_ttl_s = 2\n";
     let config = config(second).replace(LONG_BUDGET.0, LONG_BUDGET.1);
     let options =
-        Options { partners: vec![lasting.address, negative.address], connections_max: 64, ..Options::default() };
+        Options { partners: vec![lasting.address, negative.address], connections_max: 64, ..Options::on(runtime) };
     let server = Server::start(&config, options);
     let mut client = server.connect();
     let start = Instant::now();
@@ -180,13 +191,12 @@ fn answers_are_cached_for_their_time() {
     server.assert_quiet();
 }
 
-#[test]
-fn a_share_of_visitors_is_looked_up() {
+fn a_share_of_visitors_is_looked_up(runtime: Runtime) {
     for (share, expected) in [("0", 0..=0), ("50", 30..=70), ("100", 100..=100)] {
         let partner = Partner::start(at_once(PHOTO));
         // Shadow answers are not kept, so each call of a visitor in the share asks.
         let config = config(&format!("share_percent = {share}\nshadow = true"));
-        let server = start(&config.replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+        let server = start(runtime, &config.replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
         let mut client = server.connect();
         let mut asked = 0;
         for visitor in 0..100 {
@@ -203,8 +213,7 @@ fn a_share_of_visitors_is_looked_up() {
     }
 }
 
-#[test]
-fn what_keeps_a_partner_from_being_asked() {
+fn what_keeps_a_partner_from_being_asked(runtime: Runtime) {
     type Skip = fn(&PartnerTotals) -> u64;
     let cases: [(&str, &str, &str, &str, Skip); 2] = [
         ("macro", "headers = { X-Id = \"%dpid_10!%\" }", "&d_cid=10%01abc", "", |totals| totals.skipped_macro.value()),
@@ -212,7 +221,7 @@ fn what_keeps_a_partner_from_being_asked() {
     ];
     for (name, settings, remedy, headers, skipped) in cases {
         let partner = Partner::start(at_once(PHOTO));
-        let server = start(&config(settings).replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+        let server = start(runtime, &config(settings).replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
         let mut client = server.connect();
         assert_eq!(visit_with(&mut client, 1, "", headers).ids("segments"), [0; 0], "{name}");
         assert_eq!((partner.requests(), total(&server, skipped)), (0, 1), "{name}");
@@ -223,11 +232,10 @@ fn what_keeps_a_partner_from_being_asked() {
     }
 }
 
-#[test]
-fn a_partner_is_not_asked_when_too_little_time_is_left() {
+fn a_partner_is_not_asked_when_too_little_time_is_left(runtime: Runtime) {
     let partner = Partner::start(at_once(PHOTO));
     // All the time that there is: what a request has left that came in on another core is less.
-    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::default() };
+    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::on(runtime) };
     let server = Server::start(&config("min_ms = 25"), options);
     let mut client = server.connect();
     let skipped = || total(&server, |totals| totals.skipped_budget.value());
@@ -245,10 +253,9 @@ fn a_partner_is_not_asked_when_too_little_time_is_left() {
     server.assert_quiet();
 }
 
-#[test]
-fn without_consent_nobody_hears_of_the_visitor() {
+fn without_consent_nobody_hears_of_the_visitor(runtime: Runtime) {
     let partner = Partner::start(at_once(PHOTO));
-    let server = start(CONFIG, &partner);
+    let server = start(runtime, CONFIG, &partner);
     let mut client = server.connect();
     let reply = visit_with(&mut client, 1, "&gdpr=1", "");
     assert_eq!(reply.ids("segments"), [0; 0]);
@@ -260,11 +267,10 @@ fn without_consent_nobody_hears_of_the_visitor() {
     assert_eq!(server.gauge(|gauges| gauges.profiles.value()), 0);
 }
 
-#[test]
-fn a_partner_that_asks_for_rest_gets_it() {
+fn a_partner_that_asks_for_rest_gets_it(runtime: Runtime) {
     let busy = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n".to_vec();
     let partner = Partner::start(Act::Answer(Duration::ZERO, busy));
-    let server = start(&CONFIG.replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+    let server = start(runtime, &CONFIG.replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
     let mut client = server.connect();
     assert_eq!(visit(&mut client, 1).ids("segments"), [0; 0]);
     let answered = Instant::now();
@@ -283,12 +289,11 @@ fn a_partner_that_asks_for_rest_gets_it() {
     server.assert_quiet();
 }
 
-#[test]
-fn a_failing_partner_is_asked_less_and_comes_back() {
+fn a_failing_partner_is_asked_less_and_comes_back(runtime: Runtime) {
     let failing = b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".to_vec();
     let partner = Partner::start(Act::Answer(Duration::ZERO, failing));
     let config = config("shadow = true").replace(LONG_BUDGET.0, LONG_BUDGET.1);
-    let server = start(&config, &partner);
+    let server = start(runtime, &config, &partner);
     let mut client = server.connect();
     let skipped = || total(&server, |totals| totals.skipped_health.value());
     for visitor in 0..400 {
@@ -312,14 +317,13 @@ fn a_failing_partner_is_asked_less_and_comes_back() {
     server.assert_quiet();
 }
 
-#[test]
-fn calls_wait_for_a_connection_or_do_without() {
+fn calls_wait_for_a_connection_or_do_without(runtime: Runtime) {
     for (queue, connections_opened, capped) in [(1, 1, 0), (0, 1, 1)] {
         let lock = Arc::default();
         let (act, guard) = held(&lock);
         let partner = Partner::start(act);
         let settings = format!("max_connections = 1\nqueue_max = {queue}\ntimeout_ms = 9000");
-        let server = start(&config(&settings).replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+        let server = start(runtime, &config(&settings).replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
         let address = server.address;
         let first = thread::spawn(move || visit(&mut Connection::to(address), 1).ids("segments"));
         server.wait_until("the first asks", |_| partner.requests() == 1);

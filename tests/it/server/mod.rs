@@ -1,4 +1,4 @@
-//! The real server on real sockets, for the tests beside this file: shards on the main runtime, ports chosen by the
+//! The real server on real sockets, for the tests beside this file: shards on either runtime, ports chosen by the
 //! kernel, and a client that speaks over one connection.
 
 mod accounts;
@@ -27,6 +27,9 @@ use pinion::metrics::{Gauges, ShardMetrics, Totals};
 use pinion::ruleset::Ruleset;
 use pinion::shard::Plan;
 
+pub const URING: Runtime = Runtime::Uring;
+pub const GLOMMIO: Runtime = Runtime::Glommio;
+
 /// A server that ends with the test.
 pub struct Server {
     shards: Option<Shards>,
@@ -35,24 +38,24 @@ pub struct Server {
 }
 
 pub struct Options {
+    pub runtime: Runtime,
     pub shards: u16,
     /// Where partners are, by their place in the config.
     pub partners: Vec<SocketAddr>,
     pub connections_max: usize,
     pub on_ready: Option<fn(ShardId)>,
-    pub runtime: Runtime,
     /// What profiles and ids may take, of all shards together.
     pub memory_bytes: usize,
 }
 
-impl Default for Options {
-    fn default() -> Options {
+impl Options {
+    pub fn on(runtime: Runtime) -> Options {
         Options {
+            runtime,
             shards: 1,
             partners: Vec::new(),
             connections_max: 1_024,
             on_ready: None,
-            runtime: Runtime::Uring,
             memory_bytes: 64 << 20,
         }
     }

@@ -20,9 +20,10 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use pinion::config::file::Runtime;
 use pinion::http::response::{Answer, ResponseParser};
 
-use super::{Connection, Options, Reply, Server};
+use super::{Connection, Options, Reply, Server, URING};
 use names::Names;
 use request::{Part, Section};
 
@@ -31,14 +32,17 @@ pub const CONFIG: &str = include_str!("../../cases/protocol/config.toml");
 /// The host from which requests come unless they say otherwise.
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-#[test]
-fn requests_are_answered_as_the_protocol_says_by_one_core() {
-    check(1);
+on_each_runtime!(
+    requests_are_answered_as_the_protocol_says_by_one_core,
+    requests_are_answered_as_the_protocol_says_by_two_cores,
+);
+
+fn requests_are_answered_as_the_protocol_says_by_one_core(runtime: Runtime) {
+    check(runtime, 1);
 }
 
-#[test]
-fn requests_are_answered_as_the_protocol_says_by_two_cores() {
-    check(2);
+fn requests_are_answered_as_the_protocol_says_by_two_cores(runtime: Runtime) {
+    check(runtime, 2);
 }
 
 /// The requests of all cases, for tests that need some; what only answers can tell is made up.
@@ -67,10 +71,10 @@ fn paths() -> Vec<PathBuf> {
     paths
 }
 
-fn check(shards: u16) {
+fn check(runtime: Runtime, shards: u16) {
     let paths = paths();
-    let update = std::env::var_os("UPDATE_GOLDENS").is_some() && shards == 1;
-    let server = Server::start(CONFIG, Options { shards, ..Options::default() });
+    let update = std::env::var_os("UPDATE_GOLDENS").is_some() && (runtime, shards) == (URING, 1);
+    let server = Server::start(CONFIG, Options { shards, ..Options::on(runtime) });
     let mut faults = String::new();
     for path in &paths {
         let recorded = std::fs::read_to_string(path).unwrap();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pinion::config::file::Runtime;
 use pinion::ruleset::Ruleset;
 
 use super::partner::{Act, Partner, json};
@@ -26,10 +27,10 @@ fn ruleset(segment: u32, epoch: u64) -> Arc<Ruleset> {
 }
 
 /// A server whose partner answers when the guard is dropped.
-fn start(lock: &Arc<Mutex<()>>, shards: u16) -> (Server, Partner, MutexGuard<'_, ()>) {
+fn start(runtime: Runtime, lock: &Arc<Mutex<()>>, shards: u16) -> (Server, Partner, MutexGuard<'_, ()>) {
     let guard = lock.lock().expect("no holder panics");
     let partner = Partner::start(Act::Held(Arc::clone(lock), json(PHOTO)));
-    let options = Options { shards, partners: vec![partner.address], connections_max: 64, ..Options::default() };
+    let options = Options { shards, partners: vec![partner.address], connections_max: 64, ..Options::on(runtime) };
     (Server::start(&config(101), options), partner, guard)
 }
 
@@ -63,10 +64,16 @@ fn collect(server: &mut Server, mut retired: usize, expected: usize) {
     assert_eq!(retired, expected);
 }
 
-#[test]
-fn parked_requests_finish_by_the_rules_they_began_with() {
+on_each_runtime!(
+    parked_requests_finish_by_the_rules_they_began_with,
+    rules_change_under_load_without_a_lost_call,
+    a_server_that_ends_answers_what_waits,
+    a_server_that_ends_waits_no_longer_than_it_may,
+);
+
+fn parked_requests_finish_by_the_rules_they_began_with(runtime: Runtime) {
     let lock = Arc::default();
-    let (mut server, partner, guard) = start(&lock, 1);
+    let (mut server, partner, guard) = start(runtime, &lock, 1);
     let parked = park(&server, 5);
 
     load(&mut server, &ruleset(202, 2), partner.address);
@@ -98,11 +105,10 @@ fn parked_requests_finish_by_the_rules_they_began_with() {
         .wait_until("old connections closed", |server| server.gauge(|gauges| gauges.partner_connections.value()) <= 1);
 }
 
-#[test]
-fn rules_change_under_load_without_a_lost_call() {
+fn rules_change_under_load_without_a_lost_call(runtime: Runtime) {
     const EPOCHS: u64 = 20;
     let partner = Partner::start(Act::Answer(Duration::from_millis(1), json(PHOTO)));
-    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::default() };
+    let options = Options { shards: 2, partners: vec![partner.address], connections_max: 64, ..Options::on(runtime) };
     let mut server = Server::start(&config(101), options);
     let address = server.address;
     let ended = Arc::new(Mutex::new(false));
@@ -136,10 +142,9 @@ fn rules_change_under_load_without_a_lost_call() {
     server.assert_quiet();
 }
 
-#[test]
-fn a_server_that_ends_answers_what_waits() {
+fn a_server_that_ends_answers_what_waits(runtime: Runtime) {
     let lock = Arc::default();
-    let (mut server, _partner, guard) = start(&lock, 2);
+    let (mut server, _partner, guard) = start(runtime, &lock, 2);
     let mut idle = server.connect();
     server.wait_until("the idle client", |server| server.gauge(|gauges| gauges.connections.value()) == 1);
     let parked = park(&server, 8);
@@ -156,10 +161,9 @@ fn a_server_that_ends_answers_what_waits() {
     shards.join().expect("shards end well");
 }
 
-#[test]
-fn a_server_that_ends_waits_no_longer_than_it_may() {
+fn a_server_that_ends_waits_no_longer_than_it_may(runtime: Runtime) {
     let lock = Arc::default();
-    let (mut server, _partner, _guard) = start(&lock, 2);
+    let (mut server, _partner, _guard) = start(runtime, &lock, 2);
     let parked = park(&server, 3);
     let start = Instant::now();
     server.shards().drain(50_000_000);

@@ -9,23 +9,15 @@ use super::{Options, Server, alone};
 
 pub const CONFIG: &str = include_str!("smoke.toml");
 
-#[test]
-fn a_partner_that_is_asked_during_the_call_gives_its_segment_to_the_answer() {
-    main_job(Runtime::Uring);
-}
+on_each_runtime!(a_partner_that_is_asked_during_the_call_gives_its_segment_to_the_answer);
 
-#[test]
-fn the_second_runtime_does_the_same_job() {
-    main_job(Runtime::Glommio);
-}
-
-fn main_job(runtime: Runtime) {
+fn a_partner_that_is_asked_during_the_call_gives_its_segment_to_the_answer(runtime: Runtime) {
     let _alone = alone();
     let partner = Partner::start(Act::Answer(
         Duration::from_millis(3),
         json(r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#),
     ));
-    let server = Server::start(CONFIG, Options { runtime, partners: vec![partner.address], ..Options::default() });
+    let server = Server::start(CONFIG, Options { partners: vec![partner.address], ..Options::on(runtime) });
     let mut client = server.connect();
     let start = Instant::now();
     let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2&c_product=camera", "");

@@ -1,19 +1,32 @@
 //! Closing: politely, by force, and by the end of the runtime.
 
 use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
 
 use pinion::ids::ShardId;
 use pinion::reactor::{ConnId, Event, Handler, Io};
 
 use super::echo::Echo;
-use super::{Loop, Note, client, config, echo_through, filled, start};
+use super::{LINGER, Note, Runtime, client, config, echo_through, filled, start};
 
-#[test]
-fn closing_sends_the_answer_first_even_if_bytes_are_unread() {
-    let running = start(config(), Echo { close_after_answer: Some(false), ..Echo::default() });
-    for _ in 0..20 {
+on_each_runtime!(
+    closing_sends_the_answer_first_even_if_bytes_are_unread,
+    a_client_that_never_closes_is_cut_off,
+    an_abort_resets,
+    an_abort_gives_a_stuck_buffer_back_before_it_closes,
+    a_polite_close_still_sends_it_all,
+    a_runtime_may_end_with_everything_under_way,
+);
+
+fn closing_sends_the_answer_first_even_if_bytes_are_unread(runtime: impl Runtime) {
+    let running = start(runtime, config(), Echo { close_after_answer: Some(false), ..Echo::default() });
+    for round in 0..20 {
         let mut stream = client(running.address);
         stream.write_all(b"question").unwrap();
+        if round % 2 == 0 {
+            // The server has closed its side, or is about to.
+            assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
+        }
         // What comes after the answer must not turn it into a reset.
         let _ = stream.write_all(&[b'x'; 30_000]);
         let mut back = Vec::new();
@@ -23,14 +36,16 @@ fn closing_sends_the_answer_first_even_if_bytes_are_unread() {
     running.stop();
 }
 
-#[test]
-fn a_client_that_never_closes_is_cut_off() {
-    let mut running = start(config(), Echo { close_after_answer: Some(false), ..Echo::default() });
+fn a_client_that_never_closes_is_cut_off(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Echo { close_after_answer: Some(false), ..Echo::default() });
     let mut stream = client(running.address);
+    let begin = Instant::now();
     assert_eq!(echo_through(&mut stream, b"x"), b"x");
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the server's side is closed at once");
     running.expect(Note::Accepted);
     running.expect(Note::Closed);
+    // The turn in which it was closed may have begun before the bytes came.
+    assert!(begin.elapsed() > LINGER / 2, "it has time to take the answer: {:?}", begin.elapsed());
     let error = loop {
         if let Err(error) = stream.write_all(b"more") {
             break error.kind();
@@ -40,9 +55,8 @@ fn a_client_that_never_closes_is_cut_off() {
     running.stop();
 }
 
-#[test]
-fn an_abort_resets() {
-    let mut running = start(config(), Echo { close_after_answer: Some(true), ..Echo::default() });
+fn an_abort_resets(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Echo { close_after_answer: Some(true), ..Echo::default() });
     let mut stream = client(running.address);
     stream.write_all(b"x").unwrap();
     let error = stream.read_to_end(&mut Vec::new()).unwrap_err();
@@ -59,8 +73,8 @@ struct Stuck {
     is_stopping: bool,
 }
 
-impl Handler<Loop> for Stuck {
-    fn on_event(&mut self, io: &mut Loop, event: Event<'_, Note>) {
+impl<I: Io<Message = Note>> Handler<I> for Stuck {
+    fn on_event(&mut self, io: &mut I, event: Event<'_, Note>) {
         let note = match event {
             Event::Accepted { conn, .. } => {
                 self.conn = Some(conn);
@@ -83,30 +97,30 @@ impl Handler<Loop> for Stuck {
         io.post(ShardId::CONTROL, note).unwrap();
     }
 
-    fn on_turn(&mut self, _: &mut Loop) -> Option<u64> {
+    fn on_turn(&mut self, _: &mut I) -> Option<u64> {
         (!self.is_stopping).then_some(u64::MAX)
     }
 }
 
-#[test]
-fn an_abort_gives_a_stuck_buffer_back_before_it_closes() {
-    let mut running = start(config(), Stuck::default());
+fn an_abort_gives_a_stuck_buffer_back_before_it_closes(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Stuck::default());
     let stream = client(running.address);
     running.expect(Note::Accepted);
+    // The first byte tells that the send is under way.
+    assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
     // Closing politely waits for the send; aborting after all doesn't.
     running.tell(Note::Close { abort: false });
     assert_eq!(running.settle(), []);
     running.tell(Note::Close { abort: true });
     running.expect(Note::Sent { ok: false });
     running.expect(Note::Closed);
-    let (.., slots) = running.stop();
-    assert_eq!(slots, (256, 16));
+    let (_, report) = running.stop();
+    assert_eq!(report.slots_free, (256, 16));
     drop(stream);
 }
 
-#[test]
-fn a_polite_close_still_sends_it_all() {
-    let mut running = start(config(), Stuck::default());
+fn a_polite_close_still_sends_it_all(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Stuck::default());
     let mut stream = client(running.address);
     running.expect(Note::Accepted);
     running.tell(Note::Close { abort: false });
@@ -119,14 +133,13 @@ fn a_polite_close_still_sends_it_all() {
     running.stop();
 }
 
-#[test]
-fn a_runtime_may_end_with_everything_under_way() {
-    let mut running = start(config(), Stuck::default());
+fn a_runtime_may_end_with_everything_under_way(runtime: impl Runtime) {
+    let running = start(runtime, config(), Stuck::default());
     let streams: Vec<_> = (0..10).map(|_| client(running.address)).collect();
-    for _ in &streams {
-        running.expect(Note::Accepted);
-    }
+    streams.iter().for_each(|stream| assert_eq!(stream.peek(&mut [0]).unwrap(), 1));
+    let begin = Instant::now();
     running.stop();
+    assert!(begin.elapsed() < Duration::from_secs(5), "the kernel lets go at once");
     for mut stream in streams {
         // The end of it comes, one way or the other.
         let _ = std::io::copy(&mut stream, &mut std::io::sink());

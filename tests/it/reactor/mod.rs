@@ -1,5 +1,5 @@
-//! The second runtime over real sockets on the loopback. Nothing waits for time to pass: handlers tell what they saw
-//! to the test's thread, which waits for that.
+//! Both runtimes over real sockets on the loopback: what the seam promises, checked from the other end of the wire.
+//! Nothing waits for time to pass: handlers tell what they saw to the test's thread, which waits for that.
 
 mod accepting;
 mod bytes;
@@ -7,6 +7,8 @@ mod calling;
 mod closing;
 mod echo;
 mod messages;
+mod runtimes;
+mod uring_alone;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,9 +17,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use pinion::ids::ShardId;
-use pinion::reactor::glommio::{Config, Counters, Glommio};
 use pinion::reactor::mailbox::{Endpoint, mesh};
+use pinion::reactor::uring::{Config, Counters};
 use pinion::reactor::{Buffer, Handler};
+
+use runtimes::{Glommio, Runtime, Uring};
+
+const URING: Uring = Uring;
+const GLOMMIO: Glommio = Glommio;
 
 /// What the tests' threads say to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,35 +41,45 @@ enum Note {
     Closed,
 }
 
-type Loop = Glommio<Note>;
-
 /// A runtime on a thread of its own.
 struct Running<H> {
     address: SocketAddr,
     control: Endpoint<Note>,
-    thread: JoinHandle<(H, Counters, (usize, usize))>,
+    thread: JoinHandle<(H, Report)>,
 }
+
+/// What is left of a runtime that has ended.
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    counters: Counters,
+    /// For clients, those of accepts under way included, and for connections of our own.
+    slots_free: (usize, usize),
+}
+
+const LINGER: Duration = Duration::from_millis(100);
 
 fn config() -> Config {
     Config {
         listeners: vec!["127.0.0.1:0".parse().unwrap()],
         connections_max: 256,
         outgoing_max: 16,
+        receive_buffers: 64,
         receive_buffer_bytes: 1_024,
-        linger_ns: 100_000_000,
+        linger_ns: LINGER.as_nanos() as u64,
         ..Config::default()
     }
 }
 
-fn start<H: Handler<Loop> + Send + 'static>(config: Config, mut handler: H) -> Running<H> {
+fn start<R: Runtime, H>(runtime: R, config: Config, mut handler: H) -> Running<H>
+where
+    H: Handler<R::Loop> + Send + 'static,
+{
     let (mut shards, control) = mesh(1, 8_192).unwrap();
     let mailbox = shards.pop().unwrap();
     let (tell, told) = mpsc::channel();
     let thread = thread::spawn(move || {
-        let mut glommio = Glommio::new(&config, mailbox).unwrap();
-        tell.send(glommio.addresses().unwrap()).unwrap();
-        glommio.run(&mut handler).unwrap();
-        (handler, glommio.counters(), glommio.slots_free())
+        let report = runtime.run(&config, mailbox, &mut handler, |addresses| tell.send(addresses).unwrap()).unwrap();
+        (handler, report)
     });
     let address = told.recv().unwrap().first().copied().unwrap_or(([0, 0, 0, 0], 0).into());
     Running { address, control, thread }
@@ -101,7 +118,7 @@ impl<H> Running<H> {
         heard
     }
 
-    fn stop(mut self) -> (H, Counters, (usize, usize)) {
+    fn stop(mut self) -> (H, Report) {
         self.tell(Note::Stop);
         self.thread.join().unwrap()
     }

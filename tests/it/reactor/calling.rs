@@ -5,7 +5,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use pinion::reactor::{Event, Handler, Io};
 
 use super::echo::Echo;
-use super::{Config, Counters, Loop, Note, config, filled, start};
+use super::{Config, Note, Report, Runtime, config, filled, start};
+
+on_each_runtime!(
+    connects_as_often_as_slots_allow,
+    a_refused_connection_is_told_and_closed,
+    a_connect_that_hangs_can_be_given_up,
+);
 
 /// Opens connections to `target`, says something and closes after the answer.
 #[derive(Debug)]
@@ -25,8 +31,8 @@ impl Caller {
     }
 }
 
-impl Handler<Loop> for Caller {
-    fn on_event(&mut self, io: &mut Loop, event: Event<'_, Note>) {
+impl<I: Io<Message = Note>> Handler<I> for Caller {
+    fn on_event(&mut self, io: &mut I, event: Event<'_, Note>) {
         match event {
             Event::Connected { conn, ok: true } => {
                 self.up += 1;
@@ -47,7 +53,7 @@ impl Handler<Loop> for Caller {
         }
     }
 
-    fn on_turn(&mut self, io: &mut Loop) -> Option<u64> {
+    fn on_turn(&mut self, io: &mut I) -> Option<u64> {
         while self.left > 0 {
             let Some(conn) = io.connect(self.target) else { break };
             self.left -= 1;
@@ -60,35 +66,32 @@ impl Handler<Loop> for Caller {
     }
 }
 
-fn call(caller: Caller) -> (Caller, Counters, (usize, usize)) {
-    let running = start(Config { listeners: Vec::new(), outgoing_max: 4, ..config() }, caller);
+fn call(runtime: impl Runtime, caller: Caller) -> (Caller, Report) {
+    let running = start(runtime, Config { listeners: Vec::new(), outgoing_max: 4, ..config() }, caller);
     running.thread.join().unwrap()
 }
 
-#[test]
-fn connects_as_often_as_slots_allow() {
-    let server = start(config(), Echo::default());
-    let (caller, counters, slots) = call(Caller::new(server.address, 50));
+fn connects_as_often_as_slots_allow(runtime: impl Runtime) {
+    let server = start(runtime, config(), Echo::default());
+    let (caller, Report { counters, slots_free }) = call(runtime, Caller::new(server.address, 50));
     assert_eq!((caller.up, caller.answers, caller.refused), (50, 50, 0));
-    assert_eq!((counters.connects, counters.closes, slots.1), (50, 50, 4));
+    assert_eq!((counters.connects, counters.closes, slots_free.1), (50, 50, 4));
     server.stop();
 }
 
-#[test]
-fn a_refused_connection_is_told_and_closed() {
+fn a_refused_connection_is_told_and_closed(runtime: impl Runtime) {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (caller, _, slots) = call(Caller::new(nobody, 9));
-    assert_eq!((caller.up, caller.refused, slots.1), (0, 9, 4));
+    let (caller, Report { slots_free, .. }) = call(runtime, Caller::new(nobody, 9));
+    assert_eq!((caller.up, caller.refused, slots_free.1), (0, 9, 4));
 }
 
-#[test]
-fn a_connect_that_hangs_can_be_given_up() {
+fn a_connect_that_hangs_can_be_given_up(runtime: impl Runtime) {
     // A listener whose backlog is full drops what comes, so connecting hangs.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(0).unwrap();
     let full = socket.local_addr().unwrap().as_socket().unwrap();
     let _first = TcpStream::connect(full).unwrap();
-    let (caller, _, slots) = call(Caller { cancel_at_once: true, ..Caller::new(full, 8) });
-    assert_eq!((caller.up, caller.refused, slots.1), (0, 0, 4), "no word of it after close");
+    let (caller, Report { slots_free, .. }) = call(runtime, Caller { cancel_at_once: true, ..Caller::new(full, 8) });
+    assert_eq!((caller.up, caller.refused, slots_free.1), (0, 0, 4), "no word of it after close");
 }

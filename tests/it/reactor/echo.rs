@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use pinion::ids::ShardId;
 use pinion::reactor::{ConnId, Event, Handler, Io};
 
-use super::{Loop, Note, filled};
+use super::{Note, filled};
 
 /// Sends back what comes, in order, and tells what it sees.
 pub(super) struct Echo {
@@ -17,7 +17,10 @@ pub(super) struct Echo {
     pub(super) conns: BTreeMap<u32, EchoConn>,
     pub(super) peers: Vec<SocketAddr>,
     pub(super) is_paused: bool,
-    pub(super) received_paused_bytes: usize,
+    /// Since it was paused last.
+    pub(super) paused_bytes: usize,
+    /// The most in one pause.
+    pub(super) paused_bytes_max: usize,
     pub(super) is_stopping: bool,
 }
 
@@ -38,14 +41,15 @@ impl Default for Echo {
             conns: BTreeMap::new(),
             peers: Vec::new(),
             is_paused: false,
-            received_paused_bytes: 0,
+            paused_bytes: 0,
+            paused_bytes_max: 0,
             is_stopping: false,
         }
     }
 }
 
 impl Echo {
-    fn answer(&mut self, io: &mut Loop, conn: ConnId) {
+    fn answer(&mut self, io: &mut impl Io<Message = Note>, conn: ConnId) {
         let state = self.conns.get_mut(&conn.slot).unwrap();
         if state.is_sending || state.is_closing {
             return;
@@ -61,12 +65,12 @@ impl Echo {
         }
     }
 
-    fn on_note(&mut self, io: &mut Loop, note: Note) {
+    fn on_note(&mut self, io: &mut impl Io<Message = Note>, note: Note) {
         let ids = self.conns.iter().map(|(&slot, state)| ConnId { slot, generation: state.generation });
         match note {
             Note::Stop => self.is_stopping = true,
             Note::Pause => {
-                self.is_paused = true;
+                (self.is_paused, self.paused_bytes) = (true, 0);
                 ids.for_each(|conn| io.pause_receive(conn));
             }
             Note::Resume => {
@@ -80,8 +84,8 @@ impl Echo {
     }
 }
 
-impl Handler<Loop> for Echo {
-    fn on_event(&mut self, io: &mut Loop, event: Event<'_, Note>) {
+impl<I: Io<Message = Note>> Handler<I> for Echo {
+    fn on_event(&mut self, io: &mut I, event: Event<'_, Note>) {
         match event {
             Event::Accepted { conn, peer } => {
                 self.peers.push(peer);
@@ -90,7 +94,10 @@ impl Handler<Loop> for Echo {
                 io.post(ShardId::CONTROL, Note::Accepted).unwrap();
             }
             Event::Received { conn, bytes } => {
-                self.received_paused_bytes += if self.is_paused { bytes.len() } else { 0 };
+                if self.is_paused {
+                    self.paused_bytes += bytes.len();
+                    self.paused_bytes_max = self.paused_bytes_max.max(self.paused_bytes);
+                }
                 let state = self.conns.get_mut(&conn.slot).unwrap();
                 assert!(state.generation == conn.generation && !state.is_ended && !state.is_closing);
                 state.waiting.extend(bytes);
@@ -129,7 +136,7 @@ impl Handler<Loop> for Echo {
         }
     }
 
-    fn on_turn(&mut self, _: &mut Loop) -> Option<u64> {
+    fn on_turn(&mut self, _: &mut I) -> Option<u64> {
         (!self.is_stopping).then_some(u64::MAX)
     }
 }

@@ -8,11 +8,23 @@ use std::time::Duration;
 use pinion::reactor::RECEIVE_AFTER_PAUSE_BYTES_MAX;
 
 use super::echo::Echo;
-use super::{Config, Note, client, config, echo_through, pattern, start};
+use super::{Config, Note, Report, Runtime, client, config, echo_through, pattern, start};
 
-#[test]
-fn echoes_and_tells_the_peer() {
-    let mut running = start(config(), Echo::default());
+on_each_runtime!(
+    echoes_and_tells_the_peer,
+    listens_on_ipv6_as_well,
+    pipelined_requests_are_answered_in_order,
+    sends_more_than_the_sockets_hold,
+    starving_connections_all_get_their_turn,
+    a_paused_connection_gets_little_and_loses_nothing,
+    pausing_at_any_time_loses_nothing,
+    the_end_comes_after_the_bytes_before_it_even_when_paused,
+    a_half_closed_client_still_gets_its_answer,
+    a_reset_is_told_as_one,
+);
+
+fn echoes_and_tells_the_peer(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     for round in 0..50 {
         assert_eq!(echo_through(&mut stream, &pattern(round * 13 + 1, round)), pattern(round * 13 + 1, round));
@@ -22,35 +34,32 @@ fn echoes_and_tells_the_peer() {
     running.expect(Note::Accepted);
     running.expect(Note::Ended { reset: false });
     running.expect(Note::Closed);
-    let (echo, counters, slots) = running.stop();
+    let (echo, Report { counters, slots_free }) = running.stop();
     assert_eq!(echo.peers, [peer]);
     assert!(counters.accepts == 1 && counters.receives >= 50 && counters.sends >= 50 && counters.closes == 1);
-    assert_eq!(slots, (256, 16));
+    assert_eq!(slots_free, (256, 16));
 }
 
-#[test]
-fn listens_on_ipv6_as_well() {
+fn listens_on_ipv6_as_well(runtime: impl Runtime) {
     let listeners = vec!["[::1]:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
-    let running = start(Config { listeners, ..config() }, Echo::default());
+    let running = start(runtime, Config { listeners, ..config() }, Echo::default());
     let mut stream = client(running.address);
     assert_eq!(echo_through(&mut stream, b"six"), b"six");
-    let (echo, ..) = running.stop();
+    let (echo, _) = running.stop();
     assert!(echo.peers[0].is_ipv6());
 }
 
-#[test]
-fn pipelined_requests_are_answered_in_order() {
-    let running = start(config(), Echo { answer_bytes_max: 7, ..Echo::default() });
+fn pipelined_requests_are_answered_in_order(runtime: impl Runtime) {
+    let running = start(runtime, config(), Echo { answer_bytes_max: 7, ..Echo::default() });
     let mut stream = client(running.address);
     let bytes = pattern(20_000, 2);
     assert!(echo_through(&mut stream, &bytes) == bytes, "bytes lost or out of order");
-    let (_, counters, _) = running.stop();
-    assert!(counters.sends >= 20_000 / 7);
+    let (_, report) = running.stop();
+    assert!(report.counters.sends >= 20_000 / 7);
 }
 
-#[test]
-fn sends_more_than_the_sockets_hold() {
-    let mut running = start(config(), Echo::default());
+fn sends_more_than_the_sockets_hold(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     let bytes = pattern(24 << 20, 3);
     assert!(echo_through(&mut stream, &bytes) == bytes, "bytes lost or out of order");
@@ -61,9 +70,25 @@ fn sends_more_than_the_sockets_hold() {
     running.stop();
 }
 
-#[test]
-fn a_paused_connection_gets_little_and_loses_nothing() {
-    let mut running = start(config(), Echo::default());
+fn starving_connections_all_get_their_turn<R: Runtime>(runtime: R) {
+    let tiny = Config { receive_buffers: 4, receive_buffer_bytes: 128, ..config() };
+    let running = start(runtime, tiny, Echo::default());
+    let address = running.address;
+    let threads: Vec<_> = (0..12)
+        .map(|seed| {
+            thread::spawn(move || {
+                let bytes = pattern(100_000, seed);
+                assert!(echo_through(&mut client(address), &bytes) == bytes);
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let (_, report) = running.stop();
+    assert_eq!(report.counters.receives_starved > 0, R::SHARES_BLOCKS, "the test is to make them starve");
+}
+
+fn a_paused_connection_gets_little_and_loses_nothing<R: Runtime>(runtime: R) {
+    let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     assert_eq!(echo_through(&mut stream, b"open"), b"open");
     running.tell(Note::Pause);
@@ -86,13 +111,12 @@ fn a_paused_connection_gets_little_and_loses_nothing() {
     let mut back = vec![0; written];
     stream.read_exact(&mut back).unwrap();
     assert!(back.iter().zip(chunk.iter().cycle()).all(|(byte, expected)| byte == expected));
-    let (echo, ..) = running.stop();
-    assert!(echo.received_paused_bytes <= RECEIVE_AFTER_PAUSE_BYTES_MAX, "{}", echo.received_paused_bytes);
+    let (echo, _) = running.stop();
+    assert!(echo.paused_bytes_max <= R::AFTER_PAUSE_BYTES_MAX, "{}", echo.paused_bytes_max);
 }
 
-#[test]
-fn pausing_at_any_time_loses_nothing() {
-    let mut running = start(config(), Echo::default());
+fn pausing_at_any_time_loses_nothing<R: Runtime>(runtime: R) {
+    let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     assert_eq!(echo_through(&mut stream, b"open"), b"open");
     let bytes = pattern(300_000, 5);
@@ -109,29 +133,33 @@ fn pausing_at_any_time_loses_nothing() {
         }
     }
     assert!(reading.join().unwrap() == bytes, "bytes lost or out of order");
+    let (echo, _) = running.stop();
+    assert!(echo.paused_bytes_max <= R::AFTER_PAUSE_BYTES_MAX, "{}", echo.paused_bytes_max);
+}
+
+fn the_end_comes_after_the_bytes_before_it_even_when_paused(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Echo::default());
+    // Bytes and end find the connection paused, or come while it is being paused.
+    for is_settled in [true, false] {
+        let mut stream = client(running.address);
+        assert_eq!(echo_through(&mut stream, b"open"), b"open");
+        running.tell(Note::Pause);
+        if is_settled {
+            running.settle();
+        }
+        stream.write_all(b"last words").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        running.settle();
+        running.tell(Note::Resume);
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back).unwrap();
+        assert_eq!(back, b"last words");
+    }
     running.stop();
 }
 
-#[test]
-fn the_end_comes_after_the_bytes_before_it_even_when_paused() {
-    let mut running = start(config(), Echo::default());
-    let mut stream = client(running.address);
-    assert_eq!(echo_through(&mut stream, b"open"), b"open");
-    running.tell(Note::Pause);
-    running.settle();
-    stream.write_all(b"last words").unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
-    running.settle();
-    running.tell(Note::Resume);
-    let mut back = Vec::new();
-    stream.read_to_end(&mut back).unwrap();
-    assert_eq!(back, b"last words");
-    running.stop();
-}
-
-#[test]
-fn a_half_closed_client_still_gets_its_answer() {
-    let mut running = start(config(), Echo::default());
+fn a_half_closed_client_still_gets_its_answer(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     let bytes = pattern(200_000, 9);
     let mut writer = stream.try_clone().unwrap();
@@ -150,9 +178,8 @@ fn a_half_closed_client_still_gets_its_answer() {
     running.stop();
 }
 
-#[test]
-fn a_reset_is_told_as_one() {
-    let mut running = start(config(), Echo::default());
+fn a_reset_is_told_as_one(runtime: impl Runtime) {
+    let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     assert_eq!(echo_through(&mut stream, b"hello"), b"hello");
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
@@ -160,6 +187,6 @@ fn a_reset_is_told_as_one() {
     running.expect(Note::Accepted);
     running.expect(Note::Ended { reset: true });
     running.expect(Note::Closed);
-    let (.., slots) = running.stop();
-    assert_eq!(slots, (256, 16));
+    let (_, report) = running.stop();
+    assert_eq!(report.slots_free, (256, 16));
 }
