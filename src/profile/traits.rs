@@ -2,7 +2,7 @@
 
 use super::catalog::{TraitCatalog, TraitInfo};
 use super::history::{MinuteEntry, TraitEntry};
-use super::record::Profile;
+use super::record::{Profile, Tended};
 use crate::clock::{Day, Minute};
 use crate::ids::TraitId;
 use crate::limits::{PROFILE_ENTRIES_MAX, PROFILE_MINUTES_MAX};
@@ -26,14 +26,36 @@ impl Profile {
             realised.dropped_minute = self.note_minute(MinuteEntry { trait_id, minute }, info.minutes_kept.into());
         }
         self.note_held_until(info.held_until(day));
+        self.note_change(trait_id);
         realised
     }
 
-    /// Forgets each trait whose time to live has passed. To be called after loading: it also finds out how long the
-    /// rest is held. Returns how many traits went.
+    /// Forgets what has expired and folds what is old, unless this very ruleset (`epoch` is its number) has done so
+    /// today: what happens within a day gives neither any work. To be called after loading. Returns how many traits
+    /// went.
+    pub fn tend(&mut self, today: Day, epoch: u32, catalog: &TraitCatalog) -> usize {
+        if (self.tended.epoch, self.tended.day) == (epoch, today) {
+            return 0;
+        }
+        let expired = self.expire(today, catalog);
+        self.fold(today, catalog);
+        self.tended = Tended { epoch, day: today, ..Tended::NEVER };
+        expired
+    }
+
+    /// Makes sure that `next_expiry` speaks of all traits.
+    pub fn find_expiry(&mut self, today: Day, catalog: &TraitCatalog) {
+        if !self.is_expiry_known {
+            self.expire(today, catalog);
+        }
+    }
+
+    /// Forgets each trait whose time to live has passed, and finds out how long the rest is held. Returns how many
+    /// traits went.
     pub fn expire(&mut self, today: Day, catalog: &TraitCatalog) -> usize {
         self.traits_until = 0;
         self.next_expiry = Day::MAX;
+        self.is_expiry_known = true;
         let (mut start, mut kept, mut expired) = (0, 0, 0);
         while start < self.entries.len() {
             let trait_id = self.entries[start].trait_id;
@@ -41,6 +63,7 @@ impl Profile {
             let held_until = catalog.keeping(trait_id).held_until(self.entries[end - 1].day);
             if held_until < today {
                 expired += 1;
+                self.note_change(trait_id);
             } else {
                 self.entries.copy_within(start..end, kept);
                 kept += end - start;
@@ -84,6 +107,7 @@ impl Profile {
         let (start, end) = range_of(&self.entries, |entry| entry.trait_id, trait_id);
         self.entries.drain(start..end);
         self.drop_minutes(trait_id);
+        self.note_change(trait_id);
     }
 
     /// Whether the visitor holds the trait.
@@ -125,7 +149,8 @@ impl Profile {
         let full = self.minutes.len() >= PROFILE_MINUTES_MAX;
         if full {
             let oldest = (0..self.minutes.len()).min_by_key(|&i| self.minutes[i].minute);
-            self.minutes.remove(oldest.expect("a full list has an oldest entry"));
+            let gone = self.minutes.remove(oldest.expect("a full list has an oldest entry"));
+            self.note_change(gone.trait_id);
         }
         let place = self.minutes.partition_point(|&entry| entry <= new);
         self.minutes.insert(place, new);
@@ -147,6 +172,7 @@ impl Profile {
         if !self.holds(gone.trait_id) {
             self.drop_minutes(gone.trait_id);
         }
+        self.note_change(gone.trait_id);
     }
 
     fn drop_minutes(&mut self, trait_id: TraitId) {
