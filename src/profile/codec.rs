@@ -131,6 +131,8 @@ pub fn encode(profile: &Profile, bytes: &mut Vec<u8>) {
 /// no record, which leaves the profile unfit for use.
 pub fn decode(bytes: &[u8], profile: &mut Profile) -> Option<()> {
     let header = Header::read(bytes)?;
+    // The last visitor's entries are written over rather than cleared: hundreds of them, perhaps.
+    let mut entries = std::mem::take(&mut profile.entries);
     profile.clear(header.uuid);
     profile.flags = header.flags;
     profile.last_seen = header.last_seen;
@@ -138,9 +140,10 @@ pub fn decode(bytes: &[u8], profile: &mut Profile) -> Option<()> {
     profile.tended = header.tended;
     profile.traits_until = header.traits_until;
     profile.is_expiry_known = false;
-    let entry_count = Some(usize::from(header.entry_count)).filter(|&count| count <= PROFILE_ENTRIES_MAX)?;
-    let words = &bytes[HEADER_BYTES..];
-    let mut reader = Reader::new(packing::unpack(words, entry_count, day_of(header.last_seen), &mut profile.entries)?);
+    let entry_count = usize::from(header.entry_count).min(PROFILE_ENTRIES_MAX);
+    let rest = packing::unpack(&bytes[HEADER_BYTES..], entry_count, day_of(header.last_seen), &mut entries);
+    profile.entries = entries;
+    let mut reader = Reader::new(rest.filter(|_| entry_count == usize::from(header.entry_count))?);
     if header.lists & HAS_MINUTES != 0 {
         decode_minutes(&mut reader, header.last_seen, &mut profile.minutes)?;
     }

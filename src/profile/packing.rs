@@ -37,8 +37,8 @@ fn narrow(entry: TraitEntry, trait_before: u32, today: Day) -> Option<u32> {
     let distance = entry.trait_id.0 - trait_before;
     let days_back = u32::from(today.wrapping_sub(entry.day));
     let count = u32::from(entry.count);
-    let fits = distance < 1 << DISTANCE_BITS && days_back < 1 << DAYS_BITS;
-    (fits && count.wrapping_sub(1) < NARROW_COUNT_MAX)
+    let beyond = distance >> DISTANCE_BITS | days_back >> DAYS_BITS;
+    (beyond == 0 && count.wrapping_sub(1) < NARROW_COUNT_MAX)
         .then_some(distance << (DAYS_BITS + COUNT_BITS) | days_back << COUNT_BITS | count)
 }
 
@@ -46,17 +46,17 @@ fn narrow(entry: TraitEntry, trait_before: u32, today: Day) -> Option<u32> {
 pub(super) fn pack(entries: &[TraitEntry], today: Day, bytes: &mut Vec<u8>) {
     /// Words are gathered before they are appended: fewer questions whether there is room.
     const GATHERED: usize = 32;
-    let mut words = [0; GATHERED * WORD_BYTES];
+    let mut words = [[0; WORD_BYTES]; GATHERED];
     let (mut rest, mut trait_before) = (entries, 0);
     while !rest.is_empty() {
         let mut gathered = 0;
-        for (entry, place) in rest.iter().zip(words.chunks_exact_mut(WORD_BYTES)) {
+        for (entry, place) in rest.iter().zip(&mut words) {
             let Some(word) = narrow(*entry, trait_before, today) else { break };
-            place.copy_from_slice(&word.to_le_bytes());
+            *place = word.to_le_bytes();
             trait_before = entry.trait_id.0;
             gathered += 1;
         }
-        bytes.extend_from_slice(&words[..gathered * WORD_BYTES]);
+        bytes.extend_from_slice(words[..gathered].as_flattened());
         rest = &rest[gathered..];
         if gathered < GATHERED
             && let Some((entry, after)) = rest.split_first()
@@ -99,15 +99,15 @@ pub(super) fn unpack<'a>(
     today: Day,
     entries: &mut Vec<TraitEntry>,
 ) -> Option<&'a [u8]> {
-    entries.clear();
+    // What is there already is written over.
     entries.resize(count, TraitEntry::default());
     let mut rest = &mut entries[..];
     // Sums of distances fit 64 bits, so that one look at the last of them tells whether all of them fitted 32.
     let (mut trait_id, mut day_before) = (0u64, None);
     while !rest.is_empty() {
         let mut read = 0;
-        for (entry, word) in rest.iter_mut().zip(bytes.chunks_exact(WORD_BYTES)) {
-            let word = u32::from_le_bytes(word.try_into().expect("chunks of this size"));
+        for (entry, word) in rest.iter_mut().zip(bytes.as_chunks().0) {
+            let word = u32::from_le_bytes(*word);
             let mark = word & MARKS;
             if mark.wrapping_sub(1) >= NARROW_COUNT_MAX {
                 break;

@@ -123,13 +123,14 @@ impl Profile {
                 realised.saturated = *count == u16::MAX;
                 *count = count.saturating_add(1);
             }
-            Err(mut new) => {
+            Err(place) => {
+                let entry = TraitEntry { trait_id, day, count: 1 };
                 if self.entries.len() >= PROFILE_ENTRIES_MAX {
-                    self.drop_oldest_entry();
+                    self.replace_oldest_entry(entry, place);
                     realised.dropped_entry = true;
-                    new = self.position(trait_id, day).expect_err("dropping an entry makes no other");
+                } else {
+                    self.entries.insert(place, entry);
                 }
-                self.entries.insert(new, TraitEntry { trait_id, day, count: 1 });
             }
         }
         realised
@@ -166,9 +167,18 @@ impl Profile {
         self.entries.binary_search_by_key(&(trait_id, day), |entry| (entry.trait_id, entry.day))
     }
 
-    fn drop_oldest_entry(&mut self) {
+    /// Puts an entry at its place among the others, from which the oldest goes: what lies between the two moves by one.
+    fn replace_oldest_entry(&mut self, entry: TraitEntry, place: usize) {
         let oldest = (0..self.entries.len()).min_by_key(|&i| self.entries[i].day);
-        let gone = self.entries.remove(oldest.expect("a full profile has an oldest entry"));
+        let oldest = oldest.expect("a full profile has an oldest entry");
+        let gone = self.entries[oldest];
+        if oldest < place {
+            self.entries.copy_within(oldest + 1..place, oldest);
+            self.entries[place - 1] = entry;
+        } else {
+            self.entries.copy_within(place..oldest, place + 1);
+            self.entries[place] = entry;
+        }
         if !self.holds(gone.trait_id) {
             self.drop_minutes(gone.trait_id);
         }
