@@ -94,6 +94,8 @@ pub const REGEX_NESTING_MAX: usize = 100;
 
 /// Trait entries (one per trait and day) that a visitor may hold; the oldest go first.
 pub const PROFILE_ENTRIES_MAX: usize = 4_096;
+/// Traits of one visitor that may change before segments are told one by one; beyond, all segments are evaluated.
+pub const CHANGED_TRAITS_MAX: usize = 256;
 /// Realisation minutes kept for one trait that an hour or minute window names.
 pub const MINUTES_PER_TRAIT_MAX: usize = 64;
 /// Realisation minutes kept for one visitor in all.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::random::Random;
 use super::rules::{self, Pairs};
 
 /// A visitor's uuid, to be written over by the one that is meant.
@@ -43,4 +44,17 @@ pub fn cookies() -> String {
 
 pub fn events(count: usize, rules: usize) -> Vec<Request> {
     rules::calls(count, rules).iter().map(event).collect()
+}
+
+/// Calls that realise twenty traits each, most of them named outright: of `traits` different ones.
+pub fn hot_events(count: usize, rules: usize, traits: u64) -> Vec<Request> {
+    const NAMED: usize = 16;
+    let mut random = Random::new(8);
+    let step = rules as u64 / traits;
+    let mut named = || (0..NAMED).map(|_| (1 + random.below(traits) * step).to_string()).collect::<Vec<_>>().join(",");
+    let with_traits = |mut pairs: Pairs| {
+        pairs.push(("d_sid".into(), named()));
+        event(&pairs)
+    };
+    rules::calls(count, rules).into_iter().map(with_traits).collect()
 }

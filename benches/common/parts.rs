@@ -165,7 +165,7 @@ pub fn load(visitors: u64) -> Run {
     })
 }
 
-/// Load, expire, one trait realised, fold, store: what a call does to a profile.
+/// Load, tend, one trait realised, store: what a call does to a profile.
 pub fn update(visitors: u64) -> Run {
     let catalog = profiles::catalog();
     let (mut table, mut profile) = (profiles::table(visitors, &catalog), Profile::new());
@@ -174,12 +174,11 @@ pub fn update(visitors: u64) -> Run {
     Box::new(move || {
         let number = random.below(visitors);
         assert!(table.load(profiles::uuid(number), &mut profile));
-        profile.expire(now.day(), &catalog);
+        profile.tend(now.day(), 1, &catalog);
         // One that the visitor may hold already, so that records don't grow for ever.
         let id = TraitId(1 + (number % u64::from(profiles::TRAITS)) as u32);
         profile.realise(id, catalog.keeping(id), now.day(), now.minute());
         profile.last_seen = now.minute();
-        profile.fold(now.day(), &catalog);
         u64::from(table.store(&profile, now.minute()).created)
     })
 }
@@ -256,5 +255,11 @@ pub fn answer() -> Run {
 /// Whole `/event` calls of returning visitors through a shard, 200 segments, no partners.
 pub fn event(rules: usize, visitors: u64) -> Run {
     let mut server = Server::new(rules, 200, visitors);
+    Box::new(move || server.serve())
+}
+
+/// The same of visitors who hold hundreds of entries and realise some twenty traits a call.
+pub fn hot_event() -> Run {
+    let mut server = Server::hot(10_000, 200);
     Box::new(move || server.serve())
 }

@@ -94,8 +94,21 @@ impl Server {
         };
         let peer = ([192, 0, 2, 1], 40_000).into();
         server.shard.on_event(&mut server.io, Event::Accepted { conn: CONN, peer });
-        for visitor in 0..visitors {
-            server.call(visitor);
+        (0..visitors).for_each(|visitor| _ = server.call(visitor));
+        server
+    }
+
+    /// Few visitors who come all the time: each holds some 600 entries, of four days, and realises at nearly every call
+    /// only what she has realised today already.
+    pub fn hot(rules: usize, segments: usize) -> Server {
+        const VISITORS: u64 = 4;
+        const CALLS_A_DAY: u64 = 40;
+        const TRAITS: u64 = 320;
+        let mut server = Server::new(rules, segments, VISITORS);
+        server.requests = calls::hot_events(256, rules, TRAITS);
+        for days_ago in (0..4).rev() {
+            server.io.now.wall_ms = profiles::WALL_MS - days_ago * 24 * 3_600_000;
+            (0..CALLS_A_DAY * VISITORS).for_each(|call| _ = server.call(call % VISITORS));
         }
         server
     }

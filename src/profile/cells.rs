@@ -74,16 +74,22 @@ impl CellPool {
     /// cell. The caller has seen to it that enough cells are free.
     pub(super) fn write(&mut self, first: u32, bytes: &[u8]) -> u32 {
         let first = if first == NONE { self.take() } else { first };
-        let mut number = first;
-        let mut chunks = bytes.chunks(PAYLOAD_BYTES).peekable();
-        while let Some(chunk) = chunks.next() {
-            self.cells[number as usize].payload[..chunk.len()].copy_from_slice(chunk);
-            if chunks.peek().is_some() {
-                if self.cells[number as usize].next == NONE {
-                    self.cells[number as usize].next = self.take();
-                }
-                number = self.cells[number as usize].next;
+        let (mut number, mut rest) = (first, bytes);
+        loop {
+            let cell = &mut self.cells[number as usize];
+            if let Some((payload, after)) = rest.split_first_chunk() {
+                (cell.payload, rest) = (*payload, after);
+            } else {
+                cell.payload[..rest.len()].copy_from_slice(rest);
+                rest = &[];
             }
+            if rest.is_empty() {
+                break;
+            }
+            if cell.next == NONE {
+                self.cells[number as usize].next = self.take();
+            }
+            number = self.cells[number as usize].next;
         }
         let surplus = std::mem::replace(&mut self.cells[number as usize].next, NONE);
         self.release(surplus);

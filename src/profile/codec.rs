@@ -2,38 +2,46 @@
 //!
 //! A header of fixed places, which the table reads without decoding the rest:
 //!
-//! | bytes | what                          |
-//! |-------|-------------------------------|
-//! | 0-15  | uuid, two little-endian halves|
-//! | 16-19 | last seen, minute             |
-//! | 20-23 | next change, minute           |
-//! | 24-25 | keep until, day               |
-//! | 26    | flags                         |
-//! | 27    | which lists below are there   |
+//! | bytes | what                                                  |
+//! |-------|-------------------------------------------------------|
+//! | 0-15  | uuid, two little-endian halves                        |
+//! | 16-19 | last seen, minute                                     |
+//! | 20-23 | next change, minute                                   |
+//! | 24-27 | ruleset by which it was last tended, 0: none          |
+//! | 28-29 | day on which it was last tended                       |
+//! | 30-31 | account whose segments are up to date, `u16::MAX`: none |
+//! | 32-33 | keep until, day                                       |
+//! | 34-35 | some trait is held until, day                         |
+//! | 36-37 | number of trait entries                               |
+//! | 38    | flags                                                 |
+//! | 39    | which lists below are there                           |
 //!
-//! Then the lists that are not empty, each after its length. Numbers are LEB128 varints, of which most take a byte:
-//! ids as the distance from the one before, times as the distance back from the last visit. Only absolute facts, so
-//! storing a record twice is storing it once.
+//! Then the trait entries as words: see [`super::packing`]. Then the lists that are not empty, each after its length.
+//! Their numbers are LEB128 varints, of which most take a byte: ids as the distance from the one before, times as the
+//! distance back from the last visit. Only absolute facts, so storing a record twice is storing it once.
+//!
+//! Rulesets are counted within one process: a record that another one wrote is to be read as tended by none.
 
 use super::day_of;
-use super::history::{MinuteEntry, TraitEntry};
+use super::history::MinuteEntry;
+use super::packing::{self, ENTRY_BYTES_MAX};
 use super::partners::{PartnerOutcome, PartnerView};
-use super::record::Profile;
+use super::record::{Profile, Tended};
 use crate::clock::{Day, Minute};
 use crate::identity::{AuthState, Uuid};
-use crate::ids::{DataSourceId, PartnerId, SegmentId, TraitId};
+use crate::ids::{AccountIndex, DataSourceId, PartnerId, SegmentId, TraitId};
 use crate::limits::{
     DECLARED_ID_BYTES_MAX, PARTNER_SEGMENT_BYTES_MAX, PARTNER_SEGMENTS_MAX, PROFILE_ENTRIES_MAX, PROFILE_IDS_MAX,
     PROFILE_MINUTES_MAX, PROFILE_PARTNER_BYTES_MAX, PROFILE_PARTNERS_MAX, PROFILE_SEGMENTS_MAX,
 };
 
 /// Names this layout. Another layout gets another number.
-pub const FORMAT: u8 = 1;
-pub const HEADER_BYTES: usize = 28;
+pub const FORMAT: u8 = 2;
+pub const HEADER_BYTES: usize = 40;
 /// The longest record there can be.
 pub const RECORD_BYTES_MAX: usize = HEADER_BYTES
-    + 5 * VARINT_BYTES_MAX // the lists' lengths
-    + PROFILE_ENTRIES_MAX * (VARINT_BYTES_MAX + 3 + 3) // trait, day and mark, count
+    + PROFILE_ENTRIES_MAX * ENTRY_BYTES_MAX
+    + 4 * VARINT_BYTES_MAX // the lists' lengths
     + PROFILE_MINUTES_MAX * 2 * VARINT_BYTES_MAX // trait, minute
     + PROFILE_SEGMENTS_MAX * VARINT_BYTES_MAX
     + PROFILE_IDS_MAX * (VARINT_BYTES_MAX + 1 + 2 + DECLARED_ID_BYTES_MAX) // source, state, length, text
@@ -42,11 +50,12 @@ pub const RECORD_BYTES_MAX: usize = HEADER_BYTES
 
 const VARINT_BYTES_MAX: usize = 5;
 
-const HAS_ENTRIES: u8 = 1;
-const HAS_MINUTES: u8 = 2;
-const HAS_SEGMENTS: u8 = 4;
-const HAS_IDS: u8 = 8;
-const HAS_PARTNERS: u8 = 16;
+const HAS_MINUTES: u8 = 1;
+const HAS_SEGMENTS: u8 = 2;
+const HAS_IDS: u8 = 4;
+const HAS_PARTNERS: u8 = 8;
+
+const _: () = assert!(PROFILE_ENTRIES_MAX <= u16::MAX as usize, "the header has two bytes for their number");
 
 /// What can be read off a record's first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,45 +64,63 @@ pub struct Header {
     pub last_seen: Minute,
     pub next_change: Minute,
     pub keep_until: Day,
+    tended: Tended,
+    traits_until: Day,
+    entry_count: u16,
     flags: u8,
     lists: u8,
 }
 
 impl Header {
     /// `None` when there are too few bytes.
+    #[inline]
     pub fn read(bytes: &[u8]) -> Option<Header> {
-        let mut reader = Reader::new(bytes);
+        let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let word = |at: usize| u32::from(half(at)) | u32::from(half(at + 2)) << 16;
+        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
         Some(Header {
-            uuid: Uuid { high: u64::from_le_bytes(reader.array()?), low: u64::from_le_bytes(reader.array()?) },
-            last_seen: u32::from_le_bytes(reader.array()?),
-            next_change: u32::from_le_bytes(reader.array()?),
-            keep_until: u16::from_le_bytes(reader.array()?),
-            flags: reader.byte()?,
-            lists: reader.byte()?,
+            uuid: Uuid { high: long(0), low: long(8) },
+            last_seen: word(16),
+            next_change: word(20),
+            tended: Tended { epoch: word(24), day: half(28), placed: AccountIndex(half(30)) },
+            keep_until: half(32),
+            traits_until: half(34),
+            entry_count: half(36),
+            flags: bytes[38],
+            lists: bytes[39],
         })
     }
 
     fn write(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.uuid.high.to_le_bytes());
-        bytes.extend_from_slice(&self.uuid.low.to_le_bytes());
-        bytes.extend_from_slice(&self.last_seen.to_le_bytes());
-        bytes.extend_from_slice(&self.next_change.to_le_bytes());
-        bytes.extend_from_slice(&self.keep_until.to_le_bytes());
-        bytes.extend_from_slice(&[self.flags, self.lists]);
+        let mut header = [0; HEADER_BYTES];
+        header[0..8].copy_from_slice(&self.uuid.high.to_le_bytes());
+        header[8..16].copy_from_slice(&self.uuid.low.to_le_bytes());
+        header[16..20].copy_from_slice(&self.last_seen.to_le_bytes());
+        header[20..24].copy_from_slice(&self.next_change.to_le_bytes());
+        header[24..28].copy_from_slice(&self.tended.epoch.to_le_bytes());
+        header[28..30].copy_from_slice(&self.tended.day.to_le_bytes());
+        header[30..32].copy_from_slice(&self.tended.placed.0.to_le_bytes());
+        header[32..34].copy_from_slice(&self.keep_until.to_le_bytes());
+        header[34..36].copy_from_slice(&self.traits_until.to_le_bytes());
+        header[36..38].copy_from_slice(&self.entry_count.to_le_bytes());
+        header[38..].copy_from_slice(&[self.flags, self.lists]);
+        bytes.extend_from_slice(&header);
     }
 }
 
 /// Appends the profile to `bytes`: at most [`RECORD_BYTES_MAX`].
 pub fn encode(profile: &Profile, bytes: &mut Vec<u8>) {
     let present = |list: u8, empty: bool| if empty { 0 } else { list };
-    let lists = present(HAS_ENTRIES, profile.entries.is_empty())
-        | present(HAS_MINUTES, profile.minutes.is_empty())
+    let lists = present(HAS_MINUTES, profile.minutes.is_empty())
         | present(HAS_SEGMENTS, profile.segments.is_empty())
         | present(HAS_IDS, profile.ids.is_empty())
         | present(HAS_PARTNERS, profile.partners.is_empty());
-    let Profile { uuid, flags, last_seen, next_change, .. } = *profile;
-    Header { uuid, last_seen, next_change, keep_until: profile.keep_until(), flags, lists }.write(bytes);
-    encode_entries(&profile.entries, day_of(last_seen), bytes);
+    let Profile { uuid, flags, last_seen, next_change, traits_until, .. } = *profile;
+    let entry_count = profile.entries.len() as u16;
+    let (tended, keep_until) = (profile.tended_and_told(), profile.keep_until());
+    Header { uuid, last_seen, next_change, keep_until, tended, traits_until, entry_count, flags, lists }.write(bytes);
+    packing::pack(&profile.entries, day_of(last_seen), bytes);
     encode_minutes(&profile.minutes, last_seen, bytes);
     encode_segments(&profile.segments, bytes);
     encode_ids(profile, bytes);
@@ -104,16 +131,19 @@ pub fn encode(profile: &Profile, bytes: &mut Vec<u8>) {
 /// no record, which leaves the profile unfit for use.
 pub fn decode(bytes: &[u8], profile: &mut Profile) -> Option<()> {
     let header = Header::read(bytes)?;
+    // The last visitor's entries are written over rather than cleared: hundreds of them, perhaps.
+    let mut entries = std::mem::take(&mut profile.entries);
     profile.clear(header.uuid);
     profile.flags = header.flags;
     profile.last_seen = header.last_seen;
     profile.next_change = header.next_change;
-    profile.traits_until = header.keep_until;
-    profile.next_expiry = 0;
-    let mut reader = Reader::new(&bytes[HEADER_BYTES..]);
-    if header.lists & HAS_ENTRIES != 0 {
-        decode_entries(&mut reader, day_of(header.last_seen), &mut profile.entries)?;
-    }
+    profile.tended = header.tended;
+    profile.traits_until = header.traits_until;
+    profile.is_expiry_known = false;
+    let entry_count = usize::from(header.entry_count).min(PROFILE_ENTRIES_MAX);
+    let rest = packing::unpack(&bytes[HEADER_BYTES..], entry_count, day_of(header.last_seen), &mut entries);
+    profile.entries = entries;
+    let mut reader = Reader::new(rest.filter(|_| entry_count == usize::from(header.entry_count))?);
     if header.lists & HAS_MINUTES != 0 {
         decode_minutes(&mut reader, header.last_seen, &mut profile.minutes)?;
     }
@@ -125,38 +155,6 @@ pub fn decode(bytes: &[u8], profile: &mut Profile) -> Option<()> {
     }
     if header.lists & HAS_PARTNERS != 0 {
         decode_partners(&mut reader, profile)?;
-    }
-    Some(())
-}
-
-/// The day's distance and whether the count is other than 1 share a number: 1 is what most counts are.
-fn encode_entries(entries: &[TraitEntry], today: Day, bytes: &mut Vec<u8>) {
-    put_length(bytes, entries.len());
-    let mut trait_before = 0;
-    for entry in entries {
-        put_varint(bytes, entry.trait_id.0 - trait_before);
-        trait_before = entry.trait_id.0;
-        let days_back = today.wrapping_sub(entry.day);
-        put_varint(bytes, u32::from(days_back) << 1 | u32::from(entry.count != 1));
-        if entry.count != 1 {
-            put_varint(bytes, entry.count.into());
-        }
-    }
-}
-
-fn decode_entries(reader: &mut Reader<'_>, today: Day, entries: &mut Vec<TraitEntry>) -> Option<()> {
-    let mut before = None;
-    for _ in 0..reader.length(PROFILE_ENTRIES_MAX)? {
-        let trait_id = TraitId(before.map_or(0, |before: TraitEntry| before.trait_id.0).checked_add(reader.varint()?)?);
-        let mark = reader.varint()?;
-        let day = today.wrapping_sub(u16::try_from(mark >> 1).ok()?);
-        let count = if mark & 1 == 0 { 1 } else { u16::try_from(reader.varint()?).ok()? };
-        if before.is_some_and(|before| (before.trait_id, before.day) >= (trait_id, day)) {
-            return None;
-        }
-        let entry = TraitEntry { trait_id, day, count };
-        entries.push(entry);
-        before = Some(entry);
     }
     Some(())
 }
@@ -321,12 +319,6 @@ impl<'a> Reader<'a> {
         Some(byte)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (&array, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(array)
-    }
-
     fn varint(&mut self) -> Option<u32> {
         let mut number = 0u32;
         for place in 0..VARINT_BYTES_MAX {
@@ -353,7 +345,6 @@ impl<'a> Reader<'a> {
 pub(super) mod tests {
     use super::*;
     use crate::identity::cases;
-    use crate::ids::AccountIndex;
     use crate::limits::MINUTES_PER_TRAIT_MAX;
     use crate::profile::TraitInfo;
     use proptest::prelude::*;
@@ -364,7 +355,10 @@ pub(super) mod tests {
         let partners: Vec<_> = profile.partners().map(|view| (view, view.segments().collect::<Vec<_>>())).collect();
         let Profile { uuid, flags, last_seen, next_change, .. } = profile;
         let (history, segments, keep) = (profile.history(), profile.segments(), profile.keep_until());
-        format!("{uuid} {flags} {last_seen} {next_change} {keep} {history:?} {segments:?} {ids:?} {partners:?}")
+        let tended = profile.tended_and_told();
+        format!(
+            "{uuid} {flags} {last_seen} {next_change} {tended:?} {keep} {history:?} {segments:?} {ids:?} {partners:?}"
+        )
     }
 
     /// Any profile, made by the operations that make them.
@@ -396,6 +390,10 @@ pub(super) mod tests {
                 let outcome = PartnerOutcome::from_number(outcome).unwrap();
                 let texts = texts.iter().map(|text| &text[..]);
                 profile.set_partner(PartnerId(partner), outcome, asked_s, asked_s.wrapping_add(fresh_s), texts);
+            }
+            profile.tended = Tended { epoch: head.3, day: head.4 as Day, placed: AccountIndex(head.2.into()) };
+            if head.2.is_multiple_of(2) {
+                profile.set_placed(Some((AccountIndex(head.2.into()), head.3)));
             }
             profile
         })

@@ -1,8 +1,12 @@
 //! What is known of visitors: the sharded table and its records.
 //!
 //! A shard loads a visitor's record from its [`ProfileTable`] into a flat working copy, [`Profile`], changes that, and
-//! stores it again. One event does, in this order: `load` (or `clear` for a new visitor), set `last_seen`, `expire`,
-//! `realise`, evaluate segments over `history`, `set_segments_of_account`, set `next_change`, `fold`, `store`.
+//! stores it again. One event does, in this order: `load` (or `clear` for a new visitor), `tend`, set `last_seen`,
+//! `realise`, evaluate segments over `history`, `set_segments_of_account`, set `next_change`, `store`.
+//!
+//! What has to look at all of a visitor's entries is done once a day or when the ruleset changes: `tend` forgets what
+//! has expired and folds what is old; and segments are evaluated in full then, else only those that name a trait of
+//! `changed`.
 #![forbid(unsafe_code)]
 
 pub mod catalog;
@@ -10,6 +14,7 @@ mod cells;
 pub mod codec;
 pub mod history;
 pub mod ids;
+mod packing;
 pub mod partners;
 pub mod record;
 pub mod table;

@@ -6,8 +6,10 @@ use super::ids::{DeclaredId, Ids};
 use super::partners::{PartnerOutcome, PartnerView, Partners};
 use crate::clock::{Day, Minute};
 use crate::identity::{AuthState, Uuid};
-use crate::ids::{DataSourceId, PartnerId, SegmentId};
-use crate::limits::{PROFILE_ENTRIES_MAX, PROFILE_IDS_KEPT_DAYS, PROFILE_MINUTES_MAX, PROFILE_SEGMENTS_MAX};
+use crate::ids::{AccountIndex, DataSourceId, PartnerId, SegmentId, TraitId};
+use crate::limits::{
+    CHANGED_TRAITS_MAX, PROFILE_ENTRIES_MAX, PROFILE_IDS_KEPT_DAYS, PROFILE_MINUTES_MAX, PROFILE_SEGMENTS_MAX,
+};
 
 /// What is known of one visitor. All memory is taken by [`Profile::new`], for the largest profile there can be.
 #[derive(Debug)]
@@ -26,13 +28,39 @@ pub struct Profile {
     pub(super) segments: Vec<SegmentId>,
     pub(super) ids: Ids,
     pub(super) partners: Partners,
+    /// By which ruleset and when the entries were last looked at.
+    pub(super) tended: Tended,
     /// The last day on which some trait is held. Too late at times, until `expire` has looked at every trait.
     pub(super) traits_until: Day,
-    /// The first day on which some trait is gone. Too early at times, likewise.
+    /// The first day on which one of the traits that were looked at is gone. Too early at times, likewise.
     pub(super) next_expiry: Day,
+    /// Whether every trait was looked at for that; else only those that were realised since the record was loaded.
+    pub(super) is_expiry_known: bool,
+    /// Traits that came, were counted or went since segments were last evaluated.
+    pub(super) changed: Vec<TraitId>,
+    /// Whether there were more than fit.
+    pub(super) is_changed_beyond: bool,
     /// Where segments are merged.
     merged: Vec<SegmentId>,
 }
+
+/// By which ruleset and when all of a profile's entries were last looked at: what has expired is gone, what is old is
+/// folded, so that the same ruleset need not look again on the same day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tended {
+    /// The ruleset's number; 0: none.
+    pub epoch: u32,
+    pub day: Day,
+    /// The account whose segments stand in the profile as that ruleset has them, until `next_change` or until traits
+    /// change.
+    pub placed: AccountIndex,
+}
+
+impl Tended {
+    pub const NEVER: Tended = Tended { epoch: 0, day: 0, placed: NO_ACCOUNT };
+}
+
+pub(super) const NO_ACCOUNT: AccountIndex = AccountIndex(u16::MAX);
 
 impl Profile {
     pub fn new() -> Profile {
@@ -46,8 +74,12 @@ impl Profile {
             segments: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
             ids: Ids::new(),
             partners: Partners::new(),
+            tended: Tended::NEVER,
             traits_until: 0,
             next_expiry: Day::MAX,
+            is_expiry_known: true,
+            changed: Vec::with_capacity(CHANGED_TRAITS_MAX),
+            is_changed_beyond: false,
             merged: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
         }
     }
@@ -63,13 +95,55 @@ impl Profile {
         self.segments.clear();
         self.ids.clear();
         self.partners.clear();
+        self.tended = Tended::NEVER;
         self.traits_until = 0;
         self.next_expiry = Day::MAX;
+        self.is_expiry_known = true;
+        self.forget_changes();
     }
 
     /// What segments are evaluated over.
     pub fn history(&self) -> History<'_> {
         History { entries: &self.entries, minutes: &self.minutes }
+    }
+
+    /// The traits that came, were counted or went since segments were last evaluated, a trait perhaps twice: those of
+    /// which the account's segments are to be told. `None`: all segments are to be evaluated.
+    pub fn changes_for(&self, account: AccountIndex, epoch: u32, now: Minute) -> Option<&[TraitId]> {
+        let is_known = self.tended.epoch == epoch && self.tended.placed == account && !self.is_changed_beyond;
+        (is_known && epoch != 0 && now < self.next_change).then_some(&self.changed)
+    }
+
+    /// Notes that the account's segments are as the ruleset has them, or that no account's are.
+    pub fn set_placed(&mut self, placed: Option<(AccountIndex, u32)>) {
+        let account = placed.filter(|placed| placed.1 == self.tended.epoch).map(|placed| placed.0);
+        self.tended.placed = account.unwrap_or(NO_ACCOUNT);
+        self.forget_changes();
+    }
+
+    /// Starts finding segments anew, each account's in full: what each waits for is then known.
+    pub fn forget_placed(&mut self) {
+        self.set_placed(None);
+        self.next_change = Minute::MAX;
+    }
+
+    /// What a record says: traits that changed without segments being told of it leave no account up to date.
+    pub(super) fn tended_and_told(&self) -> Tended {
+        let is_told = self.changed.is_empty() && !self.is_changed_beyond;
+        Tended { placed: if is_told { self.tended.placed } else { NO_ACCOUNT }, ..self.tended }
+    }
+
+    pub(super) fn note_change(&mut self, trait_id: TraitId) {
+        if self.changed.len() < CHANGED_TRAITS_MAX {
+            self.changed.push(trait_id);
+        } else {
+            self.is_changed_beyond = true;
+        }
+    }
+
+    fn forget_changes(&mut self) {
+        self.changed.clear();
+        self.is_changed_beyond = false;
     }
 
     /// The segments that the visitor is in, of all accounts, ascending.
@@ -166,7 +240,8 @@ impl Profile {
         seen.max(self.traits_until).max(ids_until).max(self.partners.fresh_until_day())
     }
 
-    /// The first minute of the day on which the next trait is gone; `Minute::MAX`: none will be. At most too early.
+    /// The first minute of the day on which the next trait is gone, of those that were looked at since the record was
+    /// loaded: by `tend` or `expire` all, else those that were realised. `Minute::MAX`: none will be.
     pub fn next_expiry(&self) -> Minute {
         if self.next_expiry == Day::MAX { Minute::MAX } else { Minute::from(self.next_expiry) * 24 * 60 }
     }

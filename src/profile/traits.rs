@@ -2,7 +2,7 @@
 
 use super::catalog::{TraitCatalog, TraitInfo};
 use super::history::{MinuteEntry, TraitEntry};
-use super::record::Profile;
+use super::record::{Profile, Tended};
 use crate::clock::{Day, Minute};
 use crate::ids::TraitId;
 use crate::limits::{PROFILE_ENTRIES_MAX, PROFILE_MINUTES_MAX};
@@ -26,14 +26,36 @@ impl Profile {
             realised.dropped_minute = self.note_minute(MinuteEntry { trait_id, minute }, info.minutes_kept.into());
         }
         self.note_held_until(info.held_until(day));
+        self.note_change(trait_id);
         realised
     }
 
-    /// Forgets each trait whose time to live has passed. To be called after loading: it also finds out how long the
-    /// rest is held. Returns how many traits went.
+    /// Forgets what has expired and folds what is old, unless this very ruleset (`epoch` is its number) has done so
+    /// today: what happens within a day gives neither any work. To be called after loading. Returns how many traits
+    /// went.
+    pub fn tend(&mut self, today: Day, epoch: u32, catalog: &TraitCatalog) -> usize {
+        if (self.tended.epoch, self.tended.day) == (epoch, today) {
+            return 0;
+        }
+        let expired = self.expire(today, catalog);
+        self.fold(today, catalog);
+        self.tended = Tended { epoch, day: today, ..Tended::NEVER };
+        expired
+    }
+
+    /// Makes sure that `next_expiry` speaks of all traits.
+    pub fn find_expiry(&mut self, today: Day, catalog: &TraitCatalog) {
+        if !self.is_expiry_known {
+            self.expire(today, catalog);
+        }
+    }
+
+    /// Forgets each trait whose time to live has passed, and finds out how long the rest is held. Returns how many
+    /// traits went.
     pub fn expire(&mut self, today: Day, catalog: &TraitCatalog) -> usize {
         self.traits_until = 0;
         self.next_expiry = Day::MAX;
+        self.is_expiry_known = true;
         let (mut start, mut kept, mut expired) = (0, 0, 0);
         while start < self.entries.len() {
             let trait_id = self.entries[start].trait_id;
@@ -41,6 +63,7 @@ impl Profile {
             let held_until = catalog.keeping(trait_id).held_until(self.entries[end - 1].day);
             if held_until < today {
                 expired += 1;
+                self.note_change(trait_id);
             } else {
                 self.entries.copy_within(start..end, kept);
                 kept += end - start;
@@ -84,6 +107,7 @@ impl Profile {
         let (start, end) = range_of(&self.entries, |entry| entry.trait_id, trait_id);
         self.entries.drain(start..end);
         self.drop_minutes(trait_id);
+        self.note_change(trait_id);
     }
 
     /// Whether the visitor holds the trait.
@@ -99,13 +123,14 @@ impl Profile {
                 realised.saturated = *count == u16::MAX;
                 *count = count.saturating_add(1);
             }
-            Err(mut new) => {
+            Err(place) => {
+                let entry = TraitEntry { trait_id, day, count: 1 };
                 if self.entries.len() >= PROFILE_ENTRIES_MAX {
-                    self.drop_oldest_entry();
+                    self.replace_oldest_entry(entry, place);
                     realised.dropped_entry = true;
-                    new = self.position(trait_id, day).expect_err("dropping an entry makes no other");
+                } else {
+                    self.entries.insert(place, entry);
                 }
-                self.entries.insert(new, TraitEntry { trait_id, day, count: 1 });
             }
         }
         realised
@@ -125,7 +150,8 @@ impl Profile {
         let full = self.minutes.len() >= PROFILE_MINUTES_MAX;
         if full {
             let oldest = (0..self.minutes.len()).min_by_key(|&i| self.minutes[i].minute);
-            self.minutes.remove(oldest.expect("a full list has an oldest entry"));
+            let gone = self.minutes.remove(oldest.expect("a full list has an oldest entry"));
+            self.note_change(gone.trait_id);
         }
         let place = self.minutes.partition_point(|&entry| entry <= new);
         self.minutes.insert(place, new);
@@ -141,12 +167,22 @@ impl Profile {
         self.entries.binary_search_by_key(&(trait_id, day), |entry| (entry.trait_id, entry.day))
     }
 
-    fn drop_oldest_entry(&mut self) {
+    /// Puts an entry at its place among the others, from which the oldest goes: what lies between the two moves by one.
+    fn replace_oldest_entry(&mut self, entry: TraitEntry, place: usize) {
         let oldest = (0..self.entries.len()).min_by_key(|&i| self.entries[i].day);
-        let gone = self.entries.remove(oldest.expect("a full profile has an oldest entry"));
+        let oldest = oldest.expect("a full profile has an oldest entry");
+        let gone = self.entries[oldest];
+        if oldest < place {
+            self.entries.copy_within(oldest + 1..place, oldest);
+            self.entries[place - 1] = entry;
+        } else {
+            self.entries.copy_within(place..oldest, place + 1);
+            self.entries[place] = entry;
+        }
         if !self.holds(gone.trait_id) {
             self.drop_minutes(gone.trait_id);
         }
+        self.note_change(gone.trait_id);
     }
 
     fn drop_minutes(&mut self, trait_id: TraitId) {

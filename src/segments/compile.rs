@@ -10,8 +10,8 @@ use super::check::check;
 use super::normal::{Counters, Formula, Test, realisations_needed};
 use super::parser::parse;
 use super::syntax::{Age, Expression};
-use super::table::TraitTable;
-use super::{Program, SegmentRule, Window};
+use super::table::PlaceTable;
+use super::{Lists, Program, SegmentRule, Window};
 use crate::clock::Minute;
 use crate::ids::{SegmentId, TraitId};
 use crate::rules::Diagnostic;
@@ -116,30 +116,35 @@ fn assemble(
     traits.dedup();
     let mut builder = Builder::new(counters, &traits);
     formulas.iter().for_each(|formula| builder.count_uses(formula));
-    let mut filed = vec![Vec::new(); traits.len()];
+    let (mut filed, mut naming) = (vec![Vec::new(); traits.len()], vec![Vec::new(); traits.len()]);
     let mut segments = Vec::with_capacity(formulas.len());
     for (segment, (id, formula)) in ids.zip(formulas).enumerate() {
         segments.push(SegmentCode { id, first: builder.emit(formula, Outcome::IN, Outcome::OUT) });
-        let (_, mut places) = builder.access(formula).expect("checked: false for a visitor who holds nothing");
-        places.sort_unstable();
-        places.dedup();
-        places.into_iter().for_each(|place: u32| filed[place as usize].push(segment as u32));
+        let (_, places) = builder.access(formula).expect("checked: false for a visitor who holds nothing");
+        file(segment, places, &mut filed);
+        let mut named = Vec::new();
+        formula.for_each_test(&mut |test| named.extend_from_slice(builder.members_of(test)));
+        file(segment, named, &mut naming);
     }
-    let mut filed_start = vec![0];
-    filed_start.extend(filed.iter().scan(0, |end, list| {
-        *end += list.len() as u32;
-        Some(*end)
-    }));
     Program {
         windows,
-        traits: TraitTable::new(&traits),
-        filed_start,
-        filed: filed.concat(),
+        places: PlaceTable::new(traits.iter().map(|id| id.0)),
+        traits,
+        filed: Lists::new(&filed),
+        naming: Lists::new(&naming),
+        own: PlaceTable::new(segments.iter().map(|segment: &SegmentCode| segment.id.0)),
         counters: builder.counters,
         members: builder.members,
         tests: builder.tests,
         segments,
     }
+}
+
+/// Puts the segment into the lists of these traits, once into each.
+fn file(segment: usize, mut places: Vec<u32>, lists: &mut [Vec<u32>]) {
+    places.sort_unstable();
+    places.dedup();
+    places.into_iter().for_each(|place| lists[place as usize].push(segment as u32));
 }
 
 struct Builder {

@@ -1,12 +1,14 @@
 //! Evaluating: from the traits that a visitor holds to the segments filed under them, and nowhere else.
 
+use std::ops::Range;
+
 use super::ages::{TraitHistory, count, counts_before_turn, for_each_turn};
 use super::compile::{CounterCode, Outcome, TestCode};
 use super::syntax::Age;
 use super::table::Stamped;
-use super::{Program, ProgramScratch};
+use super::{Changed, Program, ProgramScratch};
 use crate::clock::{Minute, Now};
-use crate::ids::SegmentId;
+use crate::ids::{SegmentId, TraitId};
 use crate::limits::{PROFILE_ENTRIES_MAX, PROFILE_MINUTES_MAX};
 use crate::profile::history::History;
 
@@ -34,6 +36,13 @@ impl ProgramScratch {
             turns: Vec::with_capacity(TURNS_MAX),
         }
     }
+
+    fn forget(&mut self) {
+        self.held.clear();
+        self.held_index.forget();
+        self.counts.forget();
+        self.seen.forget();
+    }
 }
 
 pub(super) fn evaluate(
@@ -45,10 +54,10 @@ pub(super) fn evaluate(
 ) -> Minute {
     segments.clear();
     find_held(program, history, scratch);
-    let mut call = Call { program, history, now: now.minute(), scratch, change: Minute::MAX };
+    let mut call = Call { program, history, now: now.minute(), scratch, finds_all: true, change: Minute::MAX };
     for held in 0..call.scratch.held.len() {
         let place = call.scratch.held[held].place;
-        for &segment in program.filed_under(place) {
+        for &segment in program.filed.of(place) {
             if call.scratch.seen.value(segment).is_some() {
                 continue;
             }
@@ -62,21 +71,47 @@ pub(super) fn evaluate(
     call.change
 }
 
+pub(super) fn evaluate_changed(
+    program: &Program,
+    history: History<'_>,
+    changed: &[TraitId],
+    now: Now,
+    scratch: &mut ProgramScratch,
+    segments: &mut Vec<SegmentId>,
+) -> Changed {
+    scratch.forget();
+    let mut call = Call { program, history, now: now.minute(), scratch, finds_all: false, change: Minute::MAX };
+    let mut is_moved = false;
+    for place in changed.iter().filter_map(|id| program.places.place(id.0)) {
+        for &segment in program.naming.of(place) {
+            if call.scratch.seen.value(segment).is_some() {
+                continue;
+            }
+            call.scratch.seen.put(segment, 1);
+            let id = program.segments[segment as usize].id;
+            match (call.is_in(segment), segments.binary_search(&id)) {
+                (true, Err(at)) => segments.insert(at, id),
+                (false, Ok(at)) => _ = segments.remove(at),
+                _ => continue,
+            }
+            is_moved = true;
+        }
+    }
+    Changed { at: call.change, is_moved }
+}
+
 /// Notes the traits of the history that the program names.
 fn find_held(program: &Program, history: History<'_>, scratch: &mut ProgramScratch) {
     debug_assert!(history.entries.is_sorted_by_key(|entry| (entry.trait_id, entry.day)));
     debug_assert!(history.minutes.is_sorted());
-    scratch.held.clear();
-    scratch.held_index.forget();
-    scratch.counts.forget();
-    scratch.seen.forget();
+    scratch.forget();
     let (entries, minutes) = (history.entries, history.minutes);
     let (mut entry, mut minute) = (0, 0);
     while entry < entries.len() {
         let trait_id = entries[entry].trait_id;
         let entries_start = entry;
         entry += entries[entry..].iter().take_while(|entry| entry.trait_id == trait_id).count();
-        let Some(place) = program.traits.place(trait_id) else { continue };
+        let Some(place) = program.places.place(trait_id.0) else { continue };
         minute += minutes[minute..].iter().take_while(|minute| minute.trait_id < trait_id).count();
         let minutes_start = minute;
         minute += minutes[minute..].iter().take_while(|minute| minute.trait_id == trait_id).count();
@@ -94,11 +129,42 @@ fn find_held(program: &Program, history: History<'_>, scratch: &mut ProgramScrat
     }
 }
 
+/// Notes those traits that the counter counts, held or not.
+fn find_members(program: &Program, counter: CounterCode, history: History<'_>, scratch: &mut ProgramScratch) {
+    for &place in program.members_of(counter) {
+        if scratch.held_index.value(place).is_some() {
+            continue;
+        }
+        let trait_id = program.traits[place as usize];
+        let entries = range_of(history.entries, |entry| entry.trait_id, trait_id);
+        // Minutes of a trait without an entry count for nothing.
+        let minutes =
+            if entries.is_empty() { 0..0 } else { range_of(history.minutes, |minute| minute.trait_id, trait_id) };
+        scratch.held_index.put(place, scratch.held.len() as u32);
+        scratch.held.push(HeldTrait {
+            place,
+            entries_start: entries.start,
+            entries_end: entries.end,
+            minutes_start: minutes.start,
+            minutes_end: minutes.end,
+        });
+    }
+}
+
+/// Where one trait's entries stand in a list sorted by trait.
+fn range_of<E>(entries: &[E], trait_of: impl Fn(&E) -> TraitId, trait_id: TraitId) -> Range<u32> {
+    let start = entries.partition_point(|entry| trait_of(entry) < trait_id);
+    let count = entries[start..].iter().take_while(|entry| trait_of(entry) == trait_id).count();
+    start as u32..(start + count) as u32
+}
+
 struct Call<'a> {
     program: &'a Program,
     history: History<'a>,
     now: Minute,
     scratch: &'a mut ProgramScratch,
+    /// Every held trait was noted; else they are looked for one by one as they are needed.
+    finds_all: bool,
     /// The first minute, as far as known, at which a test that was looked at changes.
     change: Minute,
 }
@@ -128,6 +194,9 @@ impl Call<'_> {
     }
 
     fn count(&mut self, index: u32, counter: CounterCode) -> u32 {
+        if !self.finds_all {
+            find_members(self.program, counter, self.history, self.scratch);
+        }
         let (history, scratch) = (self.history, &mut *self.scratch);
         let mut sum = 0u32;
         for_each_held(self.program, counter, scratch, |held| {

@@ -3,7 +3,7 @@
 //! Goal: cost follows what the visitor holds, not how many segments there are. Method: text ([`lexer`], [`parser`])
 //! becomes a tree ([`syntax`]), then tests of counters without any NOT ([`normal`]), which [`check`] judges and
 //! [`compile`] files under traits that a visitor needs at least one of; [`evaluate`] starts at the held traits and
-//! counts lazily, each counter at most once a call. [`ages`] says how realisations count as they grow old.
+//! counts lazily, each counter at most once a call; when only some traits changed it starts at those. [`ages`] says how realisations count as they grow old.
 #![forbid(unsafe_code)]
 
 mod ages;
@@ -26,7 +26,7 @@ use crate::profile::history::History;
 use crate::rules::Diagnostic;
 use compile::{CounterCode, SegmentCode, TestCode};
 use evaluate::HeldTrait;
-use table::{Stamped, TraitTable};
+use table::{PlaceTable, Stamped};
 
 /// One segment, as configured.
 #[derive(Clone, Debug)]
@@ -51,15 +51,35 @@ pub struct Window {
 pub struct Program {
     windows: Vec<Window>,
     /// The traits that the segments name, by *places* 0, 1, 2 ... in which everything below speaks of them.
-    traits: TraitTable,
-    /// Trait `p` has the segments `filed[filed_start[p]..filed_start[p + 1]]` filed under it.
-    filed_start: Vec<u32>,
-    filed: Vec<u32>,
+    traits: Vec<TraitId>,
+    places: PlaceTable,
+    /// By trait, the segments that are filed under it.
+    filed: Lists,
+    /// By trait, all segments that name it.
+    naming: Lists,
     counters: Vec<CounterCode>,
     /// The traits of all counters' lists, each list ascending.
     members: Vec<u32>,
     tests: Vec<TestCode>,
     segments: Vec<SegmentCode>,
+    /// Segment id -> index in `segments`.
+    own: PlaceTable,
+}
+
+/// Lists of numbers, end to end: list `p` is `items[starts[p]..starts[p + 1]]`.
+#[derive(Debug)]
+struct Lists {
+    starts: Vec<u32>,
+    items: Vec<u32>,
+}
+
+/// What [`Program::evaluate_changed`] found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The first minute at which one of the segments looked at can change without a further realisation.
+    pub at: Minute,
+    /// Whether the visitor entered or left a segment.
+    pub is_moved: bool,
 }
 
 /// What one shard needs to evaluate a [`Program`]: grown to its worst case when made, never after.
@@ -116,16 +136,46 @@ impl Program {
         evaluate::evaluate(self, history, now, scratch, segments)
     }
 
-    fn trait_count(&self) -> usize {
-        self.filed_start.len() - 1
+    /// Brings `segments`, the program's that the visitor was in (ascending), up to date after nothing but the traits of
+    /// `changed` came, were counted or went. To be used before the minute that evaluating last returned, and not at a
+    /// time before that; the new one is the earlier of that and what this returns. Looks only at segments that name
+    /// such a trait: the result is that of [`Program::evaluate`], which for the others has no reason to differ.
+    pub fn evaluate_changed(
+        &self,
+        history: History<'_>,
+        changed: &[TraitId],
+        now: Now,
+        scratch: &mut ProgramScratch,
+        segments: &mut Vec<SegmentId>,
+    ) -> Changed {
+        evaluate::evaluate_changed(self, history, changed, now, scratch, segments)
     }
 
-    fn filed_under(&self, place: u32) -> &[u32] {
-        let place = place as usize;
-        &self.filed[self.filed_start[place] as usize..self.filed_start[place + 1] as usize]
+    /// Whether the segment is one of the program's.
+    pub fn has_segment(&self, id: SegmentId) -> bool {
+        self.own.place(id.0).is_some()
+    }
+
+    fn trait_count(&self) -> usize {
+        self.traits.len()
     }
 
     fn members_of(&self, counter: CounterCode) -> &[u32] {
         &self.members[counter.members_start as usize..counter.members_end as usize]
+    }
+}
+
+impl Lists {
+    fn new(lists: &[Vec<u32>]) -> Lists {
+        let ends = lists.iter().scan(0, |end, list| {
+            *end += list.len() as u32;
+            Some(*end)
+        });
+        Lists { starts: std::iter::once(0).chain(ends).collect(), items: lists.concat() }
+    }
+
+    fn of(&self, place: u32) -> &[u32] {
+        let place = place as usize;
+        &self.items[self.starts[place] as usize..self.starts[place + 1] as usize]
     }
 }

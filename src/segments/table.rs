@@ -1,39 +1,37 @@
-//! Two small maps of the evaluator: from trait ids to the dense numbers a program uses, and from dense numbers to
-//! values that live for one call.
+//! Two small maps of the evaluator: from ids to the dense numbers a program uses, and from dense numbers to values that
+//! live for one call.
 
-use crate::ids::TraitId;
-
-/// Trait id -> place among the traits that the program names. Open addressing, at most half full, built once.
+/// Id of a trait or a segment -> its place among those of the program. Open addressing, at most half full, built once.
 #[derive(Debug)]
-pub(super) struct TraitTable {
-    slots: Vec<(TraitId, u32)>,
+pub(super) struct PlaceTable {
+    slots: Vec<(u32, u32)>,
     shift: u32,
 }
 
 const NO_PLACE: u32 = u32::MAX;
 
-impl TraitTable {
-    /// `traits` in the order of their places, each once.
-    pub(super) fn new(traits: &[TraitId]) -> TraitTable {
-        let slot_count = (traits.len() * 2).next_power_of_two().max(2);
+impl PlaceTable {
+    /// `ids` in the order of their places. Of an id that occurs twice the last place counts.
+    pub(super) fn new(ids: impl ExactSizeIterator<Item = u32>) -> PlaceTable {
+        let slot_count = (ids.len() * 2).next_power_of_two().max(2);
         let shift = u32::BITS - slot_count.trailing_zeros();
-        let mut table = TraitTable { slots: vec![(TraitId(0), NO_PLACE); slot_count], shift };
-        for (place, &id) in traits.iter().enumerate() {
+        let mut table = PlaceTable { slots: vec![(0, NO_PLACE); slot_count], shift };
+        for (place, id) in ids.enumerate() {
             let slot = table.slot(id);
             table.slots[slot] = (id, place as u32);
         }
         table
     }
 
-    pub(super) fn place(&self, id: TraitId) -> Option<u32> {
+    pub(super) fn place(&self, id: u32) -> Option<u32> {
         let (_, place) = self.slots[self.slot(id)];
         (place != NO_PLACE).then_some(place)
     }
 
     /// The slot that holds `id`, or the free one where it would go.
-    fn slot(&self, id: TraitId) -> usize {
+    fn slot(&self, id: u32) -> usize {
         // Ids come from the operator's config, often in a row: multiplying spreads them, and nobody attacks them.
-        let mut slot = (id.0.wrapping_mul(0x9E37_79B1) >> self.shift) as usize;
+        let mut slot = (id.wrapping_mul(0x9E37_79B1) >> self.shift) as usize;
         while self.slots[slot].1 != NO_PLACE && self.slots[slot].0 != id {
             slot = (slot + 1) & (self.slots.len() - 1);
         }
@@ -77,15 +75,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn traits_are_found_at_their_places() {
+    fn ids_are_found_at_their_places() {
         for len in [0u32, 1, 2, 3, 1_000] {
-            let traits: Vec<TraitId> = (0..len).map(|number| TraitId(number * 7)).collect();
-            let table = TraitTable::new(&traits);
-            for (place, &id) in traits.iter().enumerate() {
+            let ids: Vec<u32> = (0..len).map(|number| number * 7).collect();
+            let table = PlaceTable::new(ids.iter().copied());
+            for (place, &id) in ids.iter().enumerate() {
                 assert_eq!(table.place(id), Some(place as u32));
             }
-            assert_eq!(table.place(TraitId(3)), None);
-            assert_eq!(table.place(TraitId(u32::MAX)), None);
+            assert_eq!(table.place(3), None);
+            assert_eq!(table.place(u32::MAX), None);
         }
     }
 

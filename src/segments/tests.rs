@@ -85,9 +85,9 @@ fn a_segment_is_looked_at_only_when_a_trait_that_it_needs_is_held() {
     // Trait 1 is in all segments and trait `100 + n` in one each: each is filed under its own.
     let rules: Vec<SegmentRule> = (0..500).map(|n| rule(n, &format!("1T AND {}T", 100 + n))).collect();
     let program = Program::compile(&rules, &|_| true).unwrap();
-    let place = |id| program.traits.place(TraitId(id)).unwrap();
-    assert!(program.filed_under(place(1)).is_empty());
-    assert_eq!(program.filed_under(place(350)), [250]);
+    let place = |id| program.places.place(id).unwrap();
+    assert!(program.filed.of(place(1)).is_empty());
+    assert_eq!(program.filed.of(place(350)), [250]);
     let mut visitor = Visitor::default();
     visitor.realise(1, 100, 1);
     visitor.realise(350, 100, 1);

@@ -16,6 +16,7 @@ mod idle_list;
 mod job;
 mod lookup;
 mod message;
+mod place;
 mod plan;
 mod prepare;
 mod sync;
@@ -41,6 +42,7 @@ pub use plan::Plan;
 use timer::TimerWheel;
 use upstream::Upstream;
 
+use crate::clock::Minute;
 use crate::destination::Entries;
 use crate::event::CallBuffers;
 use crate::identity::{Generator, IdHash, IdMap, Secret, TableHash, Uuid};
@@ -107,6 +109,8 @@ pub struct Shard {
     segments: Vec<SegmentId>,
     entered: Vec<SegmentId>,
     left: Vec<SegmentId>,
+    /// The latest time at which segments were found: what was found then says nothing of a time before.
+    placed_at: Minute,
     due: Vec<Uuid>,
     profile: Option<Box<Profile>>,
     destinations: Option<Entries>,
@@ -171,6 +175,7 @@ impl Shard {
             segments: Vec::with_capacity(SEGMENTS_MAX),
             entered: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
             left: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
+            placed_at: 0,
             due: Vec::with_capacity(DUE_MAX),
             profile: Some(Box::new(Profile::new())),
             destinations: Some(Entries::new()),

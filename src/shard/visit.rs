@@ -5,10 +5,11 @@ use smallvec::SmallVec;
 use super::edge::Arrival;
 use super::identify::{self, ValidId};
 use super::job::{Context, Job, JobRef};
+use super::place::{Placed, Placing};
 use super::prepare::{self, Prepared};
 use super::values::Values;
 use super::{Message, Shard};
-use crate::clock::{Minute, Now};
+use crate::clock::Now;
 use crate::event::call::TraitSource;
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::http::request;
@@ -157,7 +158,7 @@ impl Shard {
         if !self.profiles.load(uuid, profile) {
             self.metrics.totals.visitors_new.increment();
         }
-        profile.expire(now.day(), &prepared.rules.traits);
+        self.tend(now, profile);
         profile.last_seen = now.minute();
         let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
         identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
@@ -294,24 +295,48 @@ impl Shard {
         totals.entries_dropped.add(realised.dropped_entry.into());
     }
 
+    /// Forgets and folds what is due. How long things are kept is for the latest ruleset to say, also while a request
+    /// that began with the one before is still under way.
+    fn tend(&self, now: Now, profile: &mut Profile) {
+        let rules = &self.epochs.current.rules;
+        profile.tend(now.day(), rules.epoch as u32, &rules.traits);
+    }
+
     /// Finds the account's segments that the visitor is in now.
     fn place(&mut self, now: Now, rules: &Ruleset, index: AccountIndex, profile: &mut Profile) {
+        // Whose segment's time has come is not known. Until that is settled, which is the sweeper's work otherwise,
+        // every call would evaluate in full.
+        let has_come = profile.next_change <= now.minute() && rules.epoch == self.epochs.current.number();
+        if has_come && rules.accounts.len() > 1 {
+            profile.forget_placed();
+            for other in (0..rules.accounts.len()).filter(|&other| other != usize::from(index.0)) {
+                self.place_account(now, rules, AccountIndex(other as u16), profile);
+            }
+        }
+        self.place_account(now, rules, index, profile);
+    }
+
+    fn place_account(&mut self, now: Now, rules: &Ruleset, index: AccountIndex, profile: &mut Profile) {
+        if now.minute() < self.placed_at {
+            profile.set_placed(None);
+        }
+        self.placed_at = self.placed_at.max(now.minute());
         let account = &rules.accounts[index.0 as usize];
+        let placing = Placing {
+            epoch: rules.epoch as u32,
+            account: index,
+            has_others: rules.accounts.len() > 1,
+            program: &account.program,
+            traits: &rules.traits,
+        };
         let scratch = &mut self.epochs.of(rules.epoch).scratch(index).program;
-        let changes_at = account.program.evaluate(profile.history(), now, scratch, &mut self.segments);
-        self.entered.clear();
-        self.left.clear();
-        let is_own = |segment| account.owns_segment(segment);
-        profile.set_segments_of_account(is_own, &self.segments, &mut self.entered, &mut self.left);
+        let placed = &mut Placed { segments: &mut self.segments, entered: &mut self.entered, left: &mut self.left };
+        placing.place(now, |segment| account.owns_segment(segment), profile, scratch, placed);
         self.metrics.totals.segments_entered.add(self.entered.len() as u64);
         self.metrics.totals.segments_left.add(self.left.len() as u64);
-        // What other accounts' segments wait for is not known here; the earliest time stands.
-        let others_at = if rules.accounts.len() > 1 { profile.next_change } else { Minute::MAX };
-        profile.next_change = changes_at.min(others_at).min(profile.next_expiry());
     }
 
     pub(super) fn store_profile(&mut self, now: Now, profile: &mut Profile) {
-        profile.fold(now.day(), &self.epochs.current.rules.traits);
         let stored = self.profiles.store(profile, now.minute());
         self.metrics.totals.profiles_evicted.add(stored.evicted.into());
         self.metrics.totals.profiles_expired.add(stored.expired.into());
@@ -342,7 +367,7 @@ impl Shard {
         }
         let mut profile = self.take_profile();
         if self.profiles.load(uuid, &mut profile) {
-            profile.expire(now.day(), &rules.traits);
+            self.tend(now, &mut profile);
             self.merge_into(io, &rules, index, &mut profile);
             self.place(now, &rules, partner.account, &mut profile);
             self.store_profile(now, &mut profile);
@@ -409,10 +434,10 @@ impl Shard {
         let mut profile = self.take_profile();
         for uuid in due.drain(..) {
             if self.profiles.load(uuid, &mut profile) {
-                profile.expire(now.day(), &rules.traits);
-                profile.next_change = Minute::MAX;
+                self.tend(now, &mut profile);
+                profile.forget_placed();
                 for index in 0..rules.accounts.len() {
-                    self.place(now, &rules, AccountIndex(index as u16), &mut profile);
+                    self.place_account(now, &rules, AccountIndex(index as u16), &mut profile);
                 }
                 self.store_profile(now, &mut profile);
             }

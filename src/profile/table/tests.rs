@@ -52,7 +52,7 @@ fn a_stranger_is_loaded_as_a_clear_profile() {
     assert_eq!((profile.uuid, profile.history().entries), (uuid(2), &[][..]));
     assert!(table.load(uuid(1), &mut profile));
     assert!(profile.holds(TraitId(1)));
-    assert_eq!(profile.next_expiry(), 0, "unknown before `expire`, so rather too early");
+    assert_eq!(profile.next_expiry(), Minute::MAX, "of traits that were looked at");
     assert!(!table.store(&profile, DAY).created);
     assert_eq!(table.len(), 1);
     assert!(table.remove(uuid(1)) && !table.remove(uuid(1)));
