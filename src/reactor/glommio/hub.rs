@@ -28,7 +28,10 @@ pub(super) struct Hub {
     pub(super) accepting: Cell<bool>,
     pub(super) accepts_failed: Cell<u64>,
     pub(super) linger: Duration,
-    queue: RefCell<VecDeque<Happening>>,
+    /// What happened, and since when it can have waited.
+    queue: RefCell<VecDeque<(u64, Happening)>>,
+    /// What the kernel hands over next can have waited since then; `u64::MAX`: not at all.
+    pub(super) since_ns: Cell<u64>,
     driver: RefCell<Option<Waker>>,
     /// Acceptors that wait for a free slot, or for leave to accept.
     acceptors: RefCell<Vec<Waker>>,
@@ -49,6 +52,7 @@ impl Hub {
             accepts_failed: Cell::new(0),
             linger,
             queue: RefCell::default(),
+            since_ns: Cell::new(u64::MAX),
             driver: RefCell::default(),
             acceptors: RefCell::default(),
             rung: Cell::new(false),
@@ -59,11 +63,11 @@ impl Hub {
     }
 
     pub(super) fn push(&self, happening: Happening) {
-        self.queue.borrow_mut().push_back(happening);
+        self.queue.borrow_mut().push_back((self.since_ns.get(), happening));
         self.wake_driver();
     }
 
-    pub(super) fn pop(&self) -> Option<Happening> {
+    pub(super) fn pop(&self) -> Option<(u64, Happening)> {
         self.queue.borrow_mut().pop_front()
     }
 

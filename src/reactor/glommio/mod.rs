@@ -94,6 +94,8 @@ pub struct Glommio<M> {
     hub: Rc<Hub>,
     mailbox: Endpoint<M>,
     now: Now,
+    /// How long the event at hand can have waited.
+    lag_ns: u64,
     counters: Counters,
 }
 
@@ -126,6 +128,7 @@ impl<M> Glommio<M> {
             hub: Rc::new(Hub::new(table, config.receive_buffer_bytes as usize, linger)),
             mailbox,
             now: clocks::read(),
+            lag_ns: 0,
             counters: Counters::default(),
         })
     }
@@ -150,6 +153,10 @@ impl<M> Io for Glommio<M> {
 
     fn now(&self) -> Now {
         self.now
+    }
+
+    fn lag_ns(&self) -> u64 {
+        self.lag_ns
     }
 
     /// # Panics

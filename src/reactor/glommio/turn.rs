@@ -17,14 +17,14 @@ use super::{Glommio, acceptor};
 use crate::reactor::{ConnId, Event, Handler, clocks};
 
 /// Events handled in one turn at most, so that timers and messages get their time under a flood.
-const EVENTS_PER_TURN: usize = 512;
+const EVENTS_PER_TURN: usize = 64;
 /// Messages likewise.
 const MESSAGES_PER_TURN: usize = 256;
 /// Turns on end that only let other tasks run, and the events handled in them. Then the driver sleeps a moment: the
 /// tasks soon have to wait for it, and an executor without work looks for new completions. Without the second bound, a
 /// flood of short requests would keep new clients and partners' answers waiting for sixteen full turns.
 const BUSY_TURNS_MAX: u32 = 16;
-const BUSY_EVENTS_MAX: usize = EVENTS_PER_TURN;
+const BUSY_EVENTS_MAX: usize = 256;
 /// Long enough that the timer is not over before it is begun, which would be no sleep at all.
 const MOMENT: Duration = Duration::from_micros(20);
 
@@ -48,6 +48,7 @@ impl<M> Glommio<M> {
             tasks.push(::glommio::spawn_local(acceptor::accept(Rc::clone(&self.hub), listener)));
         }
         let (mut busy_turns, mut busy_events) = (0, 0);
+        let mut looked_ns = u64::MAX;
         let result = loop {
             if let Some(error) = self.hub.take_fault() {
                 break Err(error);
@@ -65,8 +66,13 @@ impl<M> Glommio<M> {
             }
             (busy_turns, busy_events) = (0, 0);
             if is_busy {
+                // What the kernel has now came since it was last asked.
+                self.hub.since_ns.set(looked_ns);
+                looked_ns = self.now.mono_ns;
                 Timer::new(MOMENT).await;
             } else {
+                self.hub.since_ns.set(u64::MAX);
+                looked_ns = u64::MAX;
                 self.wait(deadline_ns).await;
             }
         };
@@ -84,7 +90,8 @@ impl<M> Glommio<M> {
     /// Returns how many there were.
     fn deliver_happenings<H: Handler<Glommio<M>>>(&mut self, handler: &mut H) -> usize {
         for count in 0..EVENTS_PER_TURN {
-            let Some(happening) = self.hub.pop() else { return count };
+            let Some((since_ns, happening)) = self.hub.pop() else { return count };
+            self.lag_ns = self.now.mono_ns.saturating_sub(since_ns);
             self.deliver(handler, happening);
         }
         EVENTS_PER_TURN
