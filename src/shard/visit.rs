@@ -100,8 +100,8 @@ impl Shard {
         answer
     }
 
-    /// Decodes a job's request again. A new ruleset may have taken its account away, or refuse what the old one allowed:
-    /// then the answer is an error.
+    /// Decodes a job's request again. A new ruleset may have taken its account away, or refuse what the old one
+    /// allowed: then the answer is an error.
     pub(super) fn with_job<I: Io<Message = Message>, R>(
         &mut self,
         io: &mut I,
