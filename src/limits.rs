@@ -60,6 +60,9 @@ pub const DECODE_BYTES_MAX: usize = TARGET_BYTES_MAX + BODY_BYTES_MAX;
 pub const SYNC_DECODE_BYTES_MAX: usize = 2 * TARGET_BYTES_MAX;
 /// A JSONP callback's name, in bytes.
 pub const CALLBACK_BYTES_MAX: usize = 128;
+/// The core of a consent string, in bytes: as much as the target of a request has room for. A longer one is not read,
+/// so that the work of asking it about each partner stays bounded.
+pub const CONSENT_BYTES_MAX: usize = TARGET_BYTES_MAX;
 /// A `Location`, in bytes; a redirect that would be longer is not followed.
 pub const LOCATION_BYTES_MAX: usize = 12 * 1024;
 

@@ -91,6 +91,11 @@ pub struct Server {
     pub honour_gpc: bool,
     #[serde(default)]
     pub honour_dnt: bool,
+    /// The consent management platforms whose strings count; empty: all.
+    #[serde(default)]
+    pub cmp_ids: Vec<Spanned<u16>>,
+    #[serde(default)]
+    pub cmp_ids_deleted: Vec<Spanned<u16>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

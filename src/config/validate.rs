@@ -19,6 +19,8 @@ use crate::template::Template;
 const MEMORY_BYTES_MIN: u64 = 1 << 20;
 const NODE_BYTES_MAX: usize = 64;
 const VENDORS_MAX: u16 = 4_095;
+/// A consent string has 12 bits for its platform.
+const PLATFORMS_MAX: u16 = 4_095;
 const COOKIE_DAYS_MAX: u16 = 3_650;
 /// A list in [`File`] is indexed with 16 bits.
 const ACCOUNTS_MAX: usize = u16::MAX as usize;
@@ -141,6 +143,8 @@ fn check_server(server: &Server, known: &Known<'_>, faults: &mut Faults<'_>) {
         faults.add(server.memory_max.span(), format!("{bytes} bytes hold no table"), "give at least 1MiB");
     }
     check_range(&server.connections_max, 1, u32::MAX, faults);
+    let platforms = server.cmp_ids.iter().chain(&server.cmp_ids_deleted);
+    platforms.for_each(|id| check_range(id, 1, PLATFORMS_MAX, faults));
     let is_node = |node: &str| !node.is_empty() && node.len() <= NODE_BYTES_MAX && text::is_visible(node);
     check_text(&server.node, is_node, "1 to 64 visible ASCII characters without spaces", faults);
 }

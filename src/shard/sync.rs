@@ -13,7 +13,7 @@ use crate::event::redirect;
 use crate::identity::Uuid;
 use crate::ids::DataSourceId;
 use crate::limits::{DECLARED_ID_BYTES_MAX, LOCATION_BYTES_MAX};
-use crate::privacy::{Decision, Use, Wishes};
+use crate::privacy::{Decision, Policy, Use, Wishes};
 use crate::reactor::Io;
 use crate::ruleset::{DataSource, Ruleset};
 
@@ -62,7 +62,9 @@ impl Shard {
             .source
             .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok())
             .and_then(|id| rules.data_sources.get(&DataSourceId(id)));
-        let policy = source.and_then(|source| source.account).map(|account| rules.accounts[account.0 as usize].privacy);
+        let owner = source.and_then(|source| source.account);
+        let everybody = Policy::default();
+        let policy = owner.map_or(&everybody, |account| &rules.accounts[account.0 as usize].privacy);
         let cookies = CookiesSent::parse(fields.cookie.iter());
         let wishes = Wishes {
             opted_out: cookies.opted_out(),
@@ -71,7 +73,7 @@ impl Shard {
             gpc: fields.sec_gpc == Some(b"1"),
             dnt: fields.dnt == Some(b"1"),
         };
-        let decision = Decision::new(&wishes, &policy.unwrap_or_default());
+        let decision = Decision::new(&wishes, policy);
         if !decision.allows(Use::Sync) {
             let errors = decision.error().map(ErrorSet::of).unwrap_or_default();
             let envelope = self.sync_envelope(io, rules, arrival, source, None);

@@ -2,9 +2,10 @@
 
 use smallvec::SmallVec;
 
+use super::client::Served;
 use super::edge::Arrival;
 use super::identify::{self, ValidId};
-use super::job::{Context, Job, JobRef};
+use super::job::{Context, Job, JobRef, Visitor};
 use super::place::{Placed, Placing};
 use super::prepare::{self, Prepared};
 use super::values::Values;
@@ -100,7 +101,8 @@ impl Shard {
         answer
     }
 
-    /// Decodes a job's request again. A new ruleset may have taken its account away: then the answer is an error.
+    /// Decodes a job's request again. A new ruleset may have taken its account away, or refuse what the old one
+    /// allowed: then the answer is an error.
     pub(super) fn with_job<I: Io<Message = Message>, R>(
         &mut self,
         io: &mut I,
@@ -114,6 +116,17 @@ impl Shard {
         let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
         self.answer_closes = job.close;
         let (result, call) = match prepare::prepare(rules, &request, body, &mut buffers, &mut scratch) {
+            Ok(prepared) if prepared.decision.error().is_some() => {
+                let mut context = job.context;
+                context.visitor = Visitor::default();
+                context.errors.extend(prepared.decision.error().map(ErrorSet::of).unwrap_or_default());
+                let is_id = matches!(request.path, b"/id" | b"/id/rd");
+                let answer = match self.anonymous(io, &context, &prepared, is_id) {
+                    Served::Answer(answer) => Some(answer),
+                    Served::Waiting | Served::Exhausted => None,
+                };
+                (Err(answer), prepared.call)
+            }
             Ok(prepared) => {
                 let result = act(self, io, &prepared);
                 (Ok(result), prepared.call)

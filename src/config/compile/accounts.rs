@@ -8,7 +8,7 @@ use super::rules::AccountRules;
 use crate::destination::Destinations;
 use crate::identity::Secret;
 use crate::ids::PartnerIndex;
-use crate::privacy::{Policy, Uses};
+use crate::privacy::{Platforms, Policy, Uses};
 use crate::ruleset::{Account, Origins, ServerPolicy};
 
 pub(super) fn server_policy(server: &file::Server, places: &Places<'_>) -> ServerPolicy {
@@ -61,7 +61,12 @@ fn privacy(server: &file::Server, account: &file::Account) -> Policy {
         vendor_id: account.vendor_id.as_ref().map(|id| *id.get_ref()),
         gpc_refuses: refused(server.honour_gpc),
         dnt_refuses: refused(server.honour_dnt),
+        platforms: Platforms::new(ids(&server.cmp_ids), ids(&server.cmp_ids_deleted)),
     }
+}
+
+fn ids(list: &[Spanned<u16>]) -> impl Iterator<Item = u16> {
+    list.iter().map(|id| *id.get_ref())
 }
 
 fn origins(allowed: &[Spanned<String>]) -> Origins {

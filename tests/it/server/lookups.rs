@@ -58,6 +58,8 @@ on_each_runtime!(
     what_keeps_a_partner_from_being_asked,
     a_partner_is_not_asked_when_too_little_time_is_left,
     without_consent_nobody_hears_of_the_visitor,
+    consent_reaches_partners_that_it_names_only,
+    what_a_partner_said_before_is_not_used_without_consent,
     a_partner_that_asks_for_rest_gets_it,
     a_failing_partner_is_asked_less_and_comes_back,
     calls_wait_for_a_connection_or_do_without,
@@ -265,6 +267,61 @@ fn without_consent_nobody_hears_of_the_visitor(runtime: Runtime) {
     drop(client);
     server.assert_quiet();
     assert_eq!(server.gauge(|gauges| gauges.profiles.value()), 0);
+}
+
+/// Consent of a visitor to purposes 1 and 10 and to vendors 2 and 6; as a publisher wrote it who restricts vendor 6.
+const GRANTED: &str = "CQdZmkAQdZmkAAfABBENB4FgAIBAAAAAAAYgADEQAAAAAAAA.YAAAAAAAAAAA";
+const RESTRICTED: &str = "CQdZmkAQdZmkAAfABBENB4FgAIBAAAAAAAYgADEQAAAAlAAIABgA.YAAAAAAAAAAA";
+
+fn consent_reaches_partners_that_it_names_only(runtime: Runtime) {
+    for (vendor, query, headers, asked) in [
+        (Some(6), format!("&gdpr=1&gdpr_consent={GRANTED}"), "", true),
+        (Some(6), format!("&gdpr=1&gdpr_consent={RESTRICTED}"), "", false),
+        (Some(7), format!("&gdpr=1&gdpr_consent={GRANTED}"), "", false),
+        (None, format!("&gdpr=1&gdpr_consent={GRANTED}"), "", false),
+        (Some(7), String::new(), "", true),
+        (Some(6), format!("&gpp=DBABMA~{GRANTED}&gpp_sid=2"), "", true),
+        (Some(7), format!("&gpp=DBABMA~{GRANTED}&gpp_sid=2"), "", false),
+        (Some(6), "&gpp=DBABLA~CAAqAAAAAABA.QA&gpp_sid=7".into(), "", true),
+        (Some(6), "&gpp=DBABrw~CAAQAAAAAABA.QA~BAgAAABA.QA&gpp_sid=7".into(), "", false),
+        (Some(6), "&gpp=DBABrw~CAAQAAAAAABA.QA~BAgAAABA.QA&gpp_sid=8".into(), "", true),
+        (Some(6), "&gpp=DBABBg~BAgAAABA.YA&gpp_sid=8".into(), "", false),
+        (Some(6), String::new(), "Sec-GPC: 1\r\n", false),
+        (Some(6), String::new(), "DNT: 1\r\n", true),
+    ] {
+        let partner = Partner::start(at_once(PHOTO));
+        let vendor_id = vendor.map_or(String::new(), |id| format!("vendor_id = {id}"));
+        let operator = CONFIG.replace("budget_ms", "vendor_id = 2\nbudget_ms");
+        let config = format!("{operator}\n{vendor_id}\n").replace(LONG_BUDGET.0, LONG_BUDGET.1);
+        let server = start(runtime, &config, &partner);
+        let mut client = server.connect();
+        let expected: &[u64] = if asked { &[101] } else { &[] };
+        let case = format!("{vendor:?} {query} {headers}");
+        assert_eq!(visit_with(&mut client, 1, &query, headers).ids("segments"), expected, "{case}");
+        assert_eq!(
+            (partner.requests(), total(&server, |totals| totals.skipped_consent.value())),
+            match asked {
+                true => (1, 0),
+                false => (0, 1),
+            }
+        );
+        drop(client);
+        server.assert_quiet();
+    }
+}
+
+fn what_a_partner_said_before_is_not_used_without_consent(runtime: Runtime) {
+    let partner = Partner::start(at_once(PHOTO));
+    let server = start(runtime, &CONFIG.replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+    let mut client = server.connect();
+    // Trait 2 is a rule over what the partner said; trait 1 was realised when it answered and is the account's own.
+    assert_eq!(visit(&mut client, 1).ids("traits"), [1, 2]);
+    assert_eq!(visit_with(&mut client, 1, "", "Sec-GPC: 1\r\n").ids("traits"), [0; 0]);
+    assert_eq!(visit_with(&mut client, 1, "&gpp=DBABBg~BAgAAABA.YA&gpp_sid=8", "").ids("traits"), [0; 0]);
+    assert_eq!(visit(&mut client, 1).ids("traits"), [2]);
+    assert_eq!(partner.requests(), 1);
+    drop(client);
+    server.assert_quiet();
 }
 
 fn a_partner_that_asks_for_rest_gets_it(runtime: Runtime) {
