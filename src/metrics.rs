@@ -112,6 +112,8 @@ counters! {
         events: "Calls of /event.",
         id_calls: "Calls of /id.",
         sync_calls: "ID syncs (/ibs).",
+        opt_out_calls: "Calls to opt out.",
+        opt_outs_refused: "Calls to opt out that were answered 503: not durable in time, or no room for more.",
         http_faults: "Requests refused as malformed HTTP (4xx and 501).",
         not_found: "Requests for a path that is not served.",
         errors_call: "Answers that carried a DCS error code.",
@@ -145,7 +147,7 @@ counters! {
     Gauges {
         connections: "Client connections open.",
         partner_connections: "Partner connections open.",
-        parked: "Requests that wait for partners.",
+        parked: "Requests that wait for partners, or for an opt-out to be durable.",
         calls_in_flight: "Partner calls under way.",
         away: "Requests that are with another core.",
         buffers_small_free: "Small buffers free.",
@@ -154,6 +156,8 @@ counters! {
         profiles: "Visitors in the table.",
         profile_cells_free: "Free cells of the profile table.",
         ids: "Declared ids in the id map.",
+        opt_outs: "Opt-outs in force; every shard knows all of them.",
+        opt_outs_room: "Opt-outs that there is still room for.",
         epoch: "The ruleset in use.",
         backtracking_regexes: "Regular expressions in use that may backtrack: only these may allocate while they run.",
     }

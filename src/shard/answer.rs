@@ -103,13 +103,13 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
         is_id: bool,
-    ) -> Served {
+    ) -> Option<Buffer> {
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);
         let overloaded = errors.contains(ErrorCode::Unspecified);
         let rules = prepared.rules;
         let region = Some(rules.server.region);
-        let buffer = if is_id {
+        if is_id {
             let opted_out = errors.contains(ErrorCode::OptedOut);
             let answer = IdAnswer {
                 id_sync_ttl_s: ID_SYNC_TTL_S,
@@ -138,8 +138,7 @@ impl Shard {
                 ..EventAnswer::default()
             };
             self.event_answer(io, context, prepared, &event)
-        };
-        Served::from(buffer)
+        }
     }
 
     fn event_answer<I: Io>(

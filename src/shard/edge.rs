@@ -86,7 +86,9 @@ impl Shard {
             }
             Endpoint::Sync(text) => self.serve_sync(io, rules, &arrival, text, false),
             Endpoint::SyncConfirmed(text) => self.serve_sync(io, rules, &arrival, text, true),
-            // Opt-outs and the iframe are known paths that nothing serves yet: small_file answers 404.
+            Endpoint::OptOut => self.serve_opt_out(io, rules, &arrival),
+            Endpoint::OptOutStatus => self.serve_opt_out_status(io, rules, &arrival),
+            // The iframe is a known path that nothing serves yet: small_file answers 404.
             _ => self.plain(io, rules, &arrival, |out, envelope| answer::small_file(out, envelope, endpoint)),
         }
     }
@@ -126,7 +128,7 @@ impl Shard {
     ) -> Served {
         let errors = &mut arrival.context.errors;
         if prepared.call.errors.contains(ErrorCode::ParameterBadlyEncoded) {
-            return self.anonymous(io, &arrival.context, prepared, is_id);
+            return Served::from(self.anonymous(io, &arrival.context, prepared, is_id));
         }
         if let Some(code) = prepared.decision.error() {
             match code {
@@ -134,7 +136,10 @@ impl Shard {
                 _ => self.metrics.totals.consent_refused.increment(),
             }
             errors.insert(code);
-            return self.anonymous(io, &arrival.context, prepared, is_id);
+            if let Some(code) = prepared.decision.opts_out_device {
+                return self.opt_out_device(io, arrival, prepared, code, is_id);
+            }
+            return Served::from(self.anonymous(io, &arrival.context, prepared, is_id));
         }
         let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
         identify::valid_ids(prepared, &mut ids, errors);
@@ -172,6 +177,9 @@ impl Shard {
         let visitor =
             identify::settle(prepared, claim, cookie, || self.generator.uuid_owned_by(id, &self.table_hash, shards));
         arrival.context.visitor = visitor;
+        if is_id && self.has_opted_out(prepared, visitor.uuid) {
+            return Served::from(self.turn_away(io, &arrival.context, prepared, is_id));
+        }
         if is_id {
             return self.serve_id(io, &arrival.context, prepared);
         }
@@ -296,7 +304,7 @@ impl Shard {
             Caller::Browser => {
                 let mut context = *context;
                 context.errors.insert(ErrorCode::Unspecified);
-                self.anonymous(io, &context, prepared, false)
+                Served::from(self.anonymous(io, &context, prepared, false))
             }
             caller => {
                 let retry_after_s = (caller == Caller::Server).then_some(1);

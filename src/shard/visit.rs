@@ -46,6 +46,9 @@ impl Shard {
         prepared: &Prepared<'_>,
         can_park: bool,
     ) -> Visited {
+        if self.has_opted_out(prepared, context.visitor.uuid) {
+            return Visited::Answer(self.turn_away(io, context, prepared, false));
+        }
         let mut profile = self.take_profile();
         self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
         let wait = self.look_up(io, context, prepared, &mut profile, can_park);
@@ -92,6 +95,10 @@ impl Shard {
         prepared: &Prepared<'_>,
         answered: u64,
     ) -> Option<Buffer> {
+        // She may have opted out while the call waited.
+        if self.has_opted_out(prepared, context.visitor.uuid) {
+            return self.turn_away(io, context, prepared, false);
+        }
         let mut profile = self.take_profile();
         self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
         let answer = self.finish(io, context, prepared, &mut profile, answered);
@@ -338,6 +345,10 @@ impl Shard {
         let partner = &rules.partners[index.0 as usize];
         self.count_answer(index, late);
         if partner.shadow {
+            return;
+        }
+        if self.is_device_out(uuid) {
+            self.partner_totals(index).late_dropped.increment();
             return;
         }
         let mut profile = self.take_profile();
