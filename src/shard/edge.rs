@@ -177,11 +177,8 @@ impl Shard {
         let visitor =
             identify::settle(prepared, claim, cookie, || self.generator.uuid_owned_by(id, &self.table_hash, shards));
         arrival.context.visitor = visitor;
-        if is_id && self.has_opted_out(prepared, visitor.uuid) {
-            return Served::from(self.turn_away(io, &arrival.context, prepared, is_id));
-        }
         if is_id {
-            return self.serve_id(io, &arrival.context, prepared);
+            return self.serve_id(io, arrival, prepared, claim.is_some(), cookie.is_some());
         }
         let home = self.home_of(visitor.uuid);
         if home != self.id {
@@ -206,7 +203,7 @@ impl Shard {
         }
     }
 
-    fn send_home<I: Io<Message = Message>>(
+    pub(super) fn send_home<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
         arrival: &Arrival<'_>,
@@ -304,7 +301,7 @@ impl Shard {
             Caller::Browser => {
                 let mut context = *context;
                 context.errors.insert(ErrorCode::Unspecified);
-                Served::from(self.anonymous(io, &context, prepared, false))
+                Served::from(self.anonymous(io, &context, prepared, prepared.is_id()))
             }
             caller => {
                 let retry_after_s = (caller == Caller::Server).then_some(1);

@@ -11,6 +11,7 @@ mod client;
 mod edge;
 mod epoch;
 mod hop;
+mod id;
 mod identify;
 mod idle_list;
 mod job;

@@ -82,9 +82,10 @@ impl Shard {
     ) -> Served {
         self.with_call(arrival, |shard, call| {
             let named = named(rules, arrival.request, call, |id| shard.id_hash.declared(id.source, id.id));
-            let by_cookie = CookiesSent::parse(arrival.request.fields.cookie.iter()).opted_out();
-            let by_name = call.mid == Some(b"NOTARGET") || call.uuid == Some(b"NOTARGET");
-            let is_out = by_cookie || by_name || named.opt_outs.iter().any(|one| shard.opt_outs.contains(*one));
+            let cookies = CookiesSent::parse(arrival.request.fields.cookie.iter());
+            let says_so = cookies.opted_out() || call.mid == Some(b"NOTARGET");
+            let devices = named.opt_outs.iter().filter(|one| matches!(one, OptOut::Device(_))).copied();
+            let is_out = says_so || devices.chain(of_cookies(&cookies)).any(|one| shard.opt_outs.contains(one));
             shard.plain(io, rules, arrival, |out, envelope| answer::opt_out_status(out, envelope, is_out, named.errors))
         })
     }
@@ -316,15 +317,18 @@ fn named(rules: &Ruleset, request: &Request<'_>, call: &Call<'_>, key: impl Fn(&
     }
     named.is_device = call.uuid.is_some() || call.mid.is_some() || call.declared_ids.is_empty();
     if named.is_device {
-        let cookies = CookiesSent::parse(request.fields.cookie.iter());
-        for cookie in [cookies.demdex, cookies.dpm].into_iter().flatten() {
-            if let VisitorCookie::Uuid(text) = cookie {
-                named.opt_outs.extend(Uuid::parse(text).map(OptOut::Device));
-            }
-        }
+        named.opt_outs.extend(of_cookies(&CookiesSent::parse(request.fields.cookie.iter())));
     }
     let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
     identify::valid_ids_of(rules, account.ok(), &call.declared_ids, &mut ids, errors);
     named.opt_outs.extend(ids.iter().map(|id| OptOut::Declared(key(id))));
     named
+}
+
+/// The devices that cookies name.
+fn of_cookies(cookies: &CookiesSent<'_>) -> impl Iterator<Item = OptOut> {
+    [cookies.demdex, cookies.dpm].into_iter().flatten().filter_map(|cookie| match cookie {
+        VisitorCookie::Uuid(text) => Uuid::parse(text).map(OptOut::Device),
+        VisitorCookie::OptedOut => None,
+    })
 }

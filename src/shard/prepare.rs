@@ -57,6 +57,11 @@ impl Prepared<'_> {
         Caller::of(self.request, self.call.platform)
     }
 
+    /// Whether this is an `/id` rather than an `/event`.
+    pub(super) fn is_id(&self) -> bool {
+        matches!(self.request.path, b"/id" | b"/id/rd")
+    }
+
     /// Whether a partner may be asked about this visitor, and what it said be used.
     pub(super) fn may_use(&self, partner: &Partner) -> bool {
         self.decision.allows(Use::Partners) && self.decision.allows_vendor(partner.vendor_id)

@@ -47,7 +47,10 @@ impl Shard {
         can_park: bool,
     ) -> Visited {
         if self.has_opted_out(prepared, context.visitor.uuid) {
-            return Visited::Answer(self.turn_away(io, context, prepared, false));
+            return Visited::Answer(self.turn_away(io, context, prepared, prepared.is_id()));
+        }
+        if prepared.is_id() {
+            return Visited::Answer(self.identify(io, context, prepared));
         }
         let mut profile = self.take_profile();
         self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
@@ -160,7 +163,7 @@ impl Shard {
     }
 
     /// Loads a visitor's profile, as far as consent allows to keep one.
-    fn open_profile(&mut self, now: Now, uuid: Uuid, prepared: &Prepared<'_>, profile: &mut Profile) {
+    pub(super) fn open_profile(&mut self, now: Now, uuid: Uuid, prepared: &Prepared<'_>, profile: &mut Profile) {
         if !self.profiles.load(uuid, profile) {
             self.metrics.totals.visitors_new.increment();
         }
