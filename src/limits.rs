@@ -120,6 +120,9 @@ pub const DEVICES_PER_DECLARED_ID_MAX: usize = 100;
 /// Declared ids remembered for one device and data source.
 pub const DECLARED_IDS_PER_SOURCE_MAX: usize = 10;
 
+/// Opt-outs that a server can be configured to keep.
+pub const OPT_OUTS_MAX: u32 = 100_000_000;
+
 // ---- Partners (partners.md) ----
 
 pub const PARTNERS_MAX: usize = 64;

@@ -83,6 +83,7 @@ impl Server {
             metrics: Arc::new(ShardMetrics::default()),
             secret,
             entropy: [1; 32],
+            opt_outs: Arc::new([]),
         });
         let mut server = Server {
             shard,
@@ -149,6 +150,7 @@ fn plan(visitors: u64) -> Plan {
         large_buffers: 4,
         profile_bytes: (visitors as usize * 400).max(4 << 20),
         id_map_bytes: 1 << 20,
+        opt_outs_max: 64,
         sweep_buckets_per_upkeep: 64,
         idle_ns: 60_000_000_000,
     }

@@ -72,6 +72,9 @@ pub struct Server {
     pub memory_max: Spanned<ByteSize>,
     #[serde(default = "spanned::<16_384>")]
     pub connections_max: Spanned<u32>,
+    /// Opt-outs that are kept: each takes room on every shard.
+    #[serde(default = "spanned::<1_000_000>")]
+    pub opt_outs_max: Spanned<u32>,
     pub data_dir: PathBuf,
     #[serde(skip_serializing)]
     pub secret: Option<Secret>,

@@ -13,7 +13,9 @@ use super::file::{Account, DataSource, DerivedSignal, Destination, DestinationKi
 use super::global::{is_global, is_global_code};
 use super::reader::Faults;
 use super::values::ByteSize;
-use crate::limits::{DERIVED_CHARACTERS_MAX, PARTNERS_MAX, SEGMENTS_MAX, SIGNAL_KEY_BYTES_MAX, TRAITS_MAX};
+use crate::limits::{
+    DERIVED_CHARACTERS_MAX, OPT_OUTS_MAX, PARTNERS_MAX, SEGMENTS_MAX, SIGNAL_KEY_BYTES_MAX, TRAITS_MAX,
+};
 use crate::template::Template;
 
 const MEMORY_BYTES_MIN: u64 = 1 << 20;
@@ -145,6 +147,7 @@ fn check_server(server: &Server, known: &Known<'_>, faults: &mut Faults<'_>) {
     check_range(&server.connections_max, 1, u32::MAX, faults);
     let platforms = server.cmp_ids.iter().chain(&server.cmp_ids_deleted);
     platforms.for_each(|id| check_range(id, 1, PLATFORMS_MAX, faults));
+    check_range(&server.opt_outs_max, 1, OPT_OUTS_MAX, faults);
     let is_node = |node: &str| !node.is_empty() && node.len() <= NODE_BYTES_MAX && text::is_visible(node);
     check_text(&server.node, is_node, "1 to 64 visible ASCII characters without spaces", faults);
 }

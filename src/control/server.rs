@@ -19,7 +19,7 @@ use crate::config::{DEFAULT_CONFIG, DEFAULT_CONFIG_NAME};
 use crate::demo;
 use crate::identity::Secret;
 
-/// How often what shards sent back is freed, and whether they are all there is looked at.
+/// How often whether the shards are all there is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long after the end of the drain shards have to end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -100,7 +100,9 @@ async fn serve(options: &Options, runtime: Option<Runtime>) -> Result<(), String
     let rules = Rules::new(ruleset).await;
     let layout = Layout::of(&file.server);
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
-    let shards = start(&file, &rules, &layout, &secret)?;
+    // What a demo's visitors want is over when it ends.
+    let data_dir = matches!(options, Options::Serve { .. }).then(|| file.server.data_dir.clone());
+    let shards = start(&file, data_dir, &rules, &layout, &secret)?;
     let admin = Arc::new(Admin::new(shards.metrics.clone()));
     admin.set_partners(rules.partner_names());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
@@ -122,7 +124,13 @@ async fn serve(options: &Options, runtime: Option<Runtime>) -> Result<(), String
     Server { shards, rules, admin, signals, secret, config, file }.tend().await
 }
 
-fn start(file: &File, rules: &Rules, layout: &Layout, secret: &Secret) -> Result<Shards, String> {
+fn start(
+    file: &File,
+    data_dir: Option<PathBuf>,
+    rules: &Rules,
+    layout: &Layout,
+    secret: &Secret,
+) -> Result<Shards, String> {
     let plan = sizes::plan(file, layout.shards());
     say::news(memory_plan(&sizes::numbers(&plan)).trim_end());
     let launch = Launch {
@@ -134,6 +142,7 @@ fn start(file: &File, rules: &Rules, layout: &Layout, secret: &Secret) -> Result
         spin_ns: u64::from(file.server.spin_us) * 1_000,
         secret: secret.clone(),
         entropy: secret::entropy().map_err(|error| format!("no random numbers: {error}"))?,
+        data_dir,
         on_ready: None,
     };
     Shards::start(&launch, &|partner| rules.addresses(partner)).map_err(|error| format!("can't serve: {error}"))
@@ -163,7 +172,6 @@ impl Server {
                 _ = self.signals.hangup.recv() => self.reload().await,
                 change = self.rules.change() => self.shards.move_partner(change.partner, &change.addresses),
                 _ = look.tick() => {
-                    self.shards.collect();
                     if self.shards.ended() > 0 {
                         // Whatever the others still could do: half a server is none. A supervisor starts it anew.
                         self.admin.drain();
@@ -204,7 +212,6 @@ impl Server {
         self.shards.drain(patience.as_nanos() as u64);
         let all_ended = async {
             while self.shards.ended() < self.shards.count() {
-                self.shards.collect();
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

@@ -2,16 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use super::opt_outs::{Keeper, Log};
+use super::post::Post;
+use super::say;
 use crate::config::file::Runtime;
-use crate::identity::Secret;
+use crate::identity::{OptOut, Secret};
 use crate::ids::{PartnerId, PartnerIndex, ShardId};
 use crate::metrics::ShardMetrics;
 use crate::reactor::mailbox::{Endpoint, mesh};
-use crate::reactor::{clocks, eventfd::EventFd, glommio, uring};
+use crate::reactor::{clocks, glommio, uring};
 use crate::ruleset::Ruleset;
 use crate::shard::{Epoch, Message, Plan, RING_MESSAGES, Setup, Shard};
 
@@ -29,6 +33,8 @@ pub struct Launch {
     pub spin_ns: u64,
     pub secret: Secret,
     pub entropy: [u8; 32],
+    /// The folder where opt-outs are kept; `None`: they end with the process.
+    pub data_dir: Option<PathBuf>,
     /// Called on each shard's thread when it has allocated all that it ever will.
     pub on_ready: Option<fn(ShardId)>,
 }
@@ -36,7 +42,7 @@ pub struct Launch {
 /// Shards at work.
 #[derive(Debug)]
 pub struct Shards {
-    mailbox: Endpoint<Message>,
+    post: Post,
     threads: Vec<JoinHandle<io::Result<()>>>,
     pub metrics: Vec<Arc<ShardMetrics>>,
     /// Where they listen.
@@ -69,10 +75,22 @@ impl Shards {
         addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>,
     ) -> io::Result<Shards> {
         let (endpoints, mailbox) = mesh(launch.plan.shards.into(), RING_MESSAGES)?;
+        let mut plan = launch.plan;
+        let (opt_outs, post) = keep_opt_outs(launch, &mut plan, mailbox)?;
         let listeners = launch.listeners.clone();
-        let mut shards = Shards { mailbox, threads: Vec::new(), metrics: Vec::new(), addresses: listeners, runtime };
+        let mut shards = Shards { post, threads: Vec::new(), metrics: Vec::new(), addresses: listeners, runtime };
         for endpoint in endpoints {
-            if let Err(error) = shards.start_one(launch, endpoint, Epoch::new(&launch.ruleset, addresses)) {
+            let metrics = Arc::new(ShardMetrics::default());
+            let setup = Setup {
+                id: endpoint.id(),
+                plan,
+                epoch: Box::new(Epoch::new(&launch.ruleset, addresses)),
+                metrics: Arc::clone(&metrics),
+                secret: launch.secret.clone(),
+                entropy: launch.entropy,
+                opt_outs: Arc::clone(&opt_outs),
+            };
+            if let Err(error) = shards.start_one(launch, endpoint, setup, metrics) {
                 shards.drain(0);
                 let _ = shards.join();
                 return Err(error);
@@ -82,17 +100,14 @@ impl Shards {
     }
 
     /// One after the other, so that all listen on the port that the first one got.
-    fn start_one(&mut self, launch: &Launch, endpoint: Endpoint<Message>, epoch: Epoch) -> io::Result<()> {
+    fn start_one(
+        &mut self,
+        launch: &Launch,
+        endpoint: Endpoint<Message>,
+        setup: Setup,
+        metrics: Arc<ShardMetrics>,
+    ) -> io::Result<()> {
         let id = endpoint.id();
-        let metrics = Arc::new(ShardMetrics::default());
-        let setup = Setup {
-            id,
-            plan: launch.plan,
-            epoch: Box::new(epoch),
-            metrics: Arc::clone(&metrics),
-            secret: launch.secret.clone(),
-            entropy: launch.entropy,
-        };
         let place = Place {
             runtime: self.runtime,
             core: launch.cores.get(usize::from(id.0)).copied().flatten(),
@@ -133,11 +148,9 @@ impl Shards {
         self.tell(|| Message::Drain { deadline_ns });
     }
 
-    /// Frees what shards sent back. Returns how many rulesets those were, counted for each shard.
-    pub fn collect(&mut self) -> usize {
-        let mut retired = 0;
-        self.mailbox.drain(|_, message| retired += usize::from(matches!(message, Message::Retired(_))));
-        retired
+    /// How many rulesets shards have sent back to be freed since the last call, counted for each shard.
+    pub fn retired(&self) -> usize {
+        self.post.retired()
     }
 
     pub fn count(&self) -> usize {
@@ -147,11 +160,6 @@ impl Shards {
     /// How many shards have ended. Until they are told to drain, none does unless its runtime fails.
     pub fn ended(&self) -> usize {
         self.threads.iter().filter(|thread| thread.is_finished()).count()
-    }
-
-    /// Readable when shards sent something back while nobody looked.
-    pub fn event(&self) -> &EventFd {
-        self.mailbox.event()
     }
 
     /// Waits until all shards have ended.
@@ -164,18 +172,30 @@ impl Shards {
             let ended = thread.join().map_err(|_| io::Error::other("a shard panicked")).flatten();
             result = result.and(ended);
         }
-        self.collect();
         result
     }
 
     fn tell(&mut self, message: impl Fn() -> Message) {
-        for shard in 0..self.threads.len() as u16 {
-            // A ring holds far more than control ever has to say between two turns of a shard.
-            if self.mailbox.post(ShardId(shard), message()).is_err() {
-                tracing::error!(shard, "a shard does not take messages");
-            }
-        }
+        (0..self.threads.len() as u16).for_each(|shard| self.post.tell(ShardId(shard), message()));
     }
+}
+
+/// Reads the opt-outs that hold, and starts who keeps the next ones. What is held stays held, whatever `plan` says.
+fn keep_opt_outs(launch: &Launch, plan: &mut Plan, mailbox: Endpoint<Message>) -> io::Result<(Arc<[OptOut]>, Post)> {
+    let Some(folder) = &launch.data_dir else {
+        return Ok((Arc::new([]), Post::start(mailbox, Keeper::new((), plan.shards, 0, plan.opt_outs_max))?));
+    };
+    let (log, recovered) = Log::open(folder, clocks::read().wall_ms)?;
+    if recovered.damaged > 0 {
+        say::warning(format_args!("{} damaged records in the log of opt-outs are lost", recovered.damaged));
+    }
+    let held = recovered.opt_outs.len();
+    if held >= plan.opt_outs_max {
+        say::warning(format_args!("{held} opt-outs are held, no more will be taken: raise `opt_outs_max`"));
+        plan.opt_outs_max = held;
+    }
+    let post = Post::start(mailbox, Keeper::new(log, plan.shards, held, plan.opt_outs_max))?;
+    Ok((recovered.opt_outs.into(), post))
 }
 
 /// Where and on what one shard runs.

@@ -9,6 +9,7 @@ pub mod ecid;
 pub mod generator;
 pub mod hash;
 pub mod map;
+pub mod opt_outs;
 pub mod secret;
 pub mod uuid;
 
@@ -17,6 +18,7 @@ pub use ecid::{Ecid, EcidKey, Mid};
 pub use generator::Generator;
 pub use hash::{IdHash, KeyedHash, TableHash};
 pub use map::IdMap;
+pub use opt_outs::{OptOut, OptOuts};
 pub use secret::Secret;
 pub use uuid::Uuid;
 

@@ -28,6 +28,13 @@ pub struct Endpoint<M> {
     doors: Arc<[Door]>,
 }
 
+/// Wakes one participant, for threads that have no endpoint of their own.
+#[derive(Clone)]
+pub struct Waker {
+    doors: Arc<[Door]>,
+    place: usize,
+}
+
 /// Whether the receiver of a message that was just handed over must be woken by the sender.
 #[must_use = "a sleeping receiver must be woken"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +101,19 @@ pub fn mesh<M>(shards: usize, capacity: usize) -> io::Result<(Vec<Endpoint<M>>, 
 impl<M> std::fmt::Debug for Endpoint<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Endpoint({})", self.id)
+    }
+}
+
+impl std::fmt::Debug for Waker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Waker({})", id_of(self.place, self.doors.len()))
+    }
+}
+
+impl Waker {
+    /// The participant's [`Endpoint::wait`] returns, now or the next time.
+    pub fn wake(&self) {
+        self.doors[self.place].event.signal();
     }
 }
 
@@ -189,11 +209,20 @@ impl<M> Endpoint<M> {
     /// Sleeps on the eventfd, for plain threads: returns as soon as messages are there. (An async loop does the same
     /// in three steps: `sleep`, wait until `event` is readable, `event().clear()` and `awake`.)
     pub fn wait(&self) {
-        if self.sleep() {
-            poll_readable(self.event().as_raw_fd());
+        self.wait_at_most(-1);
+    }
+
+    /// The same, for so many milliseconds; negative: without end.
+    pub fn wait_at_most(&self, timeout_ms: i32) {
+        if self.sleep() && poll_readable(self.event().as_raw_fd(), timeout_ms) {
             self.event().clear();
         }
         self.awake();
+    }
+
+    /// What wakes this participant from elsewhere.
+    pub fn waker(&self) -> Waker {
+        Waker { doors: Arc::clone(&self.doors), place: self.place }
     }
 
     /// How to wake `to`.
@@ -233,10 +262,11 @@ fn id_of(place: usize, places: usize) -> ShardId {
     if place + 1 == places { ShardId::CONTROL } else { ShardId(place as u16) }
 }
 
-fn poll_readable(fd: RawFd) {
+/// Returns whether it is readable: else time is up, or a signal came.
+fn poll_readable(fd: RawFd, timeout_ms: i32) -> bool {
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-    // SAFETY: `poll` is one valid pollfd. An interrupted call returns early, which a caller can't tell from a wake-up.
-    unsafe { libc::poll(&mut poll, 1, -1) };
+    // SAFETY: `poll` is one valid pollfd.
+    unsafe { libc::poll(&mut poll, 1, timeout_ms) > 0 }
 }
 
 #[cfg(test)]
@@ -288,6 +318,24 @@ mod tests {
         assert!(shards[0].sleep());
         assert_eq!(control.push(ShardId(0), 2), Ok(Receiver::Asleep));
         assert_eq!(control.push(ShardId(0), 3), Ok(Receiver::Awake), "the first one rings");
+    }
+
+    #[test]
+    fn a_waker_ends_a_wait_whether_it_has_begun_or_not() {
+        let (_shards, control) = mesh::<u32>(1, 4).unwrap();
+        let waker = control.waker();
+        waker.wake();
+        control.wait();
+        let sleeper = thread::spawn(move || control.wait());
+        waker.wake();
+        sleeper.join().unwrap();
+    }
+
+    #[test]
+    fn a_wait_may_have_an_end() {
+        let (_shards, control) = mesh::<u32>(1, 4).unwrap();
+        control.wait_at_most(1);
+        assert!(control.is_empty());
     }
 
     #[test]

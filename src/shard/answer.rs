@@ -2,12 +2,12 @@
 
 use smallvec::SmallVec;
 
+use super::Shard;
 use super::client::Served;
 use super::edge::Arrival;
 use super::job::Context;
 use super::prepare::Prepared;
 use super::values::Values;
-use super::{Message, Shard};
 use crate::destination::{self, Entries, UrlTag};
 use crate::event::answer::{
     self, Connection, CookieValue, Cookies, Destination, DestinationKind, Envelope, EventAnswer, Fault, IdAnswer,
@@ -25,9 +25,9 @@ use crate::reactor::{Buffer, Io};
 use crate::ruleset::Ruleset;
 
 /// How long clients keep a blob and may leave syncs alone, as they are told in seconds.
-const ID_SYNC_TTL_S: u32 = 604_800;
+pub(super) const ID_SYNC_TTL_S: u32 = 604_800;
 /// How long clients may believe the opt-out state, in seconds.
-const OPT_OUT_TTL_S: u32 = 7_200;
+pub(super) const OPT_OUT_TTL_S: u32 = 7_200;
 
 /// The form that an answer takes.
 enum Form<'a> {
@@ -103,13 +103,13 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
         is_id: bool,
-    ) -> Served {
+    ) -> Option<Buffer> {
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);
         let overloaded = errors.contains(ErrorCode::Unspecified);
         let rules = prepared.rules;
         let region = Some(rules.server.region);
-        let buffer = if is_id {
+        if is_id {
             let opted_out = errors.contains(ErrorCode::OptedOut);
             let answer = IdAnswer {
                 id_sync_ttl_s: ID_SYNC_TTL_S,
@@ -138,8 +138,7 @@ impl Shard {
                 ..EventAnswer::default()
             };
             self.event_answer(io, context, prepared, &event)
-        };
-        Served::from(buffer)
+        }
     }
 
     fn event_answer<I: Io>(
@@ -164,39 +163,7 @@ impl Shard {
         }
     }
 
-    /// `/id`: the visitor's ECID for the organisation, and what goes with it.
-    pub(super) fn serve_id<I: Io<Message = Message>>(
-        &mut self,
-        io: &mut I,
-        context: &Context,
-        prepared: &Prepared<'_>,
-    ) -> Served {
-        let mut ids = SmallVec::new();
-        super::identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
-        for id in &ids {
-            let key = self.id_hash.declared(id.source, id.id);
-            self.put_id(key, context.visitor.uuid);
-        }
-        let mut errors = prepared.call.errors;
-        errors.extend(context.errors);
-        let ecid = prepared.ecid_key.ecid(context.visitor.uuid).digits();
-        let given = prepared.call.mid.filter(|_| !errors.contains(ErrorCode::EcidInvalid));
-        let blob = self.blob(context, prepared);
-        let answer = IdAnswer {
-            mid: Some(given.unwrap_or(&ecid)),
-            id_sync_ttl_s: ID_SYNC_TTL_S,
-            blob: Some(&blob),
-            region: Some(prepared.rules.server.region),
-            opted_out: false,
-            opt_out_ttl_s: OPT_OUT_TTL_S,
-            syncs: &[],
-            subdomain: prepared.account.alias.as_bytes(),
-            errors,
-        };
-        Served::from(self.id_answer(io, context, prepared, &answer))
-    }
-
-    fn id_answer<I: Io>(
+    pub(super) fn id_answer<I: Io>(
         &mut self,
         io: &mut I,
         context: &Context,
@@ -215,20 +182,6 @@ impl Shard {
             }
             Form::Json | Form::Pixel => self.write_answer(|out| answer::id(out, &envelope, answer, None)),
         }
-    }
-
-    /// What clients send back as `d_blob`: opaque to them, the same for the same visitor and organisation, and of no
-    /// use to anybody else.
-    fn blob(&self, context: &Context, prepared: &Prepared<'_>) -> [u8; 43] {
-        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let ecid = prepared.ecid_key.ecid(context.visitor.uuid).digits();
-        let source = crate::ids::DataSourceId(u32::MAX);
-        let halves = [self.id_hash.declared(source, &ecid).bits(), self.id_hash.declared(source, &ecid[1..]).bits()];
-        std::array::from_fn(|i| {
-            let bit = 6 * i;
-            let (half, shift) = (halves[bit / 128], bit % 128);
-            ALPHABET[(half >> shift) as usize & 63]
-        })
     }
 
     /// Scripts run with the rights of the page that includes them, so a page that may not read gets none.

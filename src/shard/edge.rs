@@ -86,7 +86,9 @@ impl Shard {
             }
             Endpoint::Sync(text) => self.serve_sync(io, rules, &arrival, text, false),
             Endpoint::SyncConfirmed(text) => self.serve_sync(io, rules, &arrival, text, true),
-            // Opt-outs and the iframe are known paths that nothing serves yet: small_file answers 404.
+            Endpoint::OptOut => self.serve_opt_out(io, rules, &arrival),
+            Endpoint::OptOutStatus => self.serve_opt_out_status(io, rules, &arrival),
+            // The iframe is a known path that nothing serves yet: small_file answers 404.
             _ => self.plain(io, rules, &arrival, |out, envelope| answer::small_file(out, envelope, endpoint)),
         }
     }
@@ -126,7 +128,7 @@ impl Shard {
     ) -> Served {
         let errors = &mut arrival.context.errors;
         if prepared.call.errors.contains(ErrorCode::ParameterBadlyEncoded) {
-            return self.anonymous(io, &arrival.context, prepared, is_id);
+            return Served::from(self.anonymous(io, &arrival.context, prepared, is_id));
         }
         if let Some(code) = prepared.decision.error() {
             match code {
@@ -134,7 +136,10 @@ impl Shard {
                 _ => self.metrics.totals.consent_refused.increment(),
             }
             errors.insert(code);
-            return self.anonymous(io, &arrival.context, prepared, is_id);
+            if let Some(code) = prepared.decision.opts_out_device {
+                return self.opt_out_device(io, arrival, prepared, code, is_id);
+            }
+            return Served::from(self.anonymous(io, &arrival.context, prepared, is_id));
         }
         let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
         identify::valid_ids(prepared, &mut ids, errors);
@@ -173,7 +178,7 @@ impl Shard {
             identify::settle(prepared, claim, cookie, || self.generator.uuid_owned_by(id, &self.table_hash, shards));
         arrival.context.visitor = visitor;
         if is_id {
-            return self.serve_id(io, &arrival.context, prepared);
+            return self.serve_id(io, arrival, prepared, claim.is_some(), cookie.is_some());
         }
         let home = self.home_of(visitor.uuid);
         if home != self.id {
@@ -198,7 +203,7 @@ impl Shard {
         }
     }
 
-    fn send_home<I: Io<Message = Message>>(
+    pub(super) fn send_home<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
         arrival: &Arrival<'_>,
@@ -296,7 +301,7 @@ impl Shard {
             Caller::Browser => {
                 let mut context = *context;
                 context.errors.insert(ErrorCode::Unspecified);
-                self.anonymous(io, &context, prepared, false)
+                Served::from(self.anonymous(io, &context, prepared, prepared.is_id()))
             }
             caller => {
                 let retry_after_s = (caller == Caller::Server).then_some(1);

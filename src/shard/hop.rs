@@ -20,6 +20,8 @@ pub(super) const CREDITS: usize = 256;
 const OUTBOX_MAX: usize = 4_096;
 /// What the ring between two shards holds.
 pub const RING_MESSAGES: usize = 1_024;
+/// Opt-outs that control tells all shards of at a time: as many answers a shard may have to send it.
+pub const OPT_OUTS_UNTOLD_MAX: usize = 128;
 /// Room that only requests, answers and buffers going home may take: each has a bound of its own.
 const RESERVED_MESSAGES: usize = CREDITS + CREDITS + LARGE_BUFFERS_MAX;
 

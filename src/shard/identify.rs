@@ -13,10 +13,10 @@ use crate::event::cookie::VisitorCookie;
 use crate::event::declared::{DeclaredId, Scope};
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::identity::{Generator, IdHash, KeyedHash, Mid, TableHash, Uuid};
-use crate::ids::{DataSourceId, ShardId};
+use crate::ids::{AccountIndex, DataSourceId, ShardId};
 use crate::limits::{DECLARED_ID_BYTES_MAX, DECLARED_IDS_MAX, DECLARED_IDS_PER_NAMESPACE_MAX, DECLARED_IDS_READ_MAX};
 use crate::privacy::Use;
-use crate::ruleset::{IdFormat, Resolve};
+use crate::ruleset::{IdFormat, Resolve, Ruleset};
 
 /// A declared id that passed all checks.
 #[derive(Clone, Copy, Debug)]
@@ -120,18 +120,30 @@ pub(super) fn draw(generator: &mut Generator, shard: ShardId, hash: &TableHash, 
     generator.uuid_owned_by(shard, hash, shards)
 }
 
-/// Checks the declared ids of a call: name-space limit first, then ten, and only valid ids count.
+/// The declared ids of a call that count.
 pub(super) fn valid_ids<'a>(
     prepared: &Prepared<'a>,
+    valid: &mut SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]>,
+    errors: &mut ErrorSet,
+) {
+    valid_ids_of(prepared.rules, Some(prepared.account_index), &prepared.call.declared_ids, valid, errors);
+}
+
+/// Checks declared ids: name-space limit first, then ten, and only valid ids count. Where no account calls, that of the
+/// data source does.
+pub(super) fn valid_ids_of<'a>(
+    rules: &Ruleset,
+    account: Option<AccountIndex>,
+    declared_ids: &[DeclaredId<'a>],
     valid: &mut SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]>,
     errors: &mut ErrorSet,
 ) {
     let mut found = 0u32;
     let mut invalid = 0u32;
     let mut spaces: SmallVec<[(DataSourceId, usize); DECLARED_IDS_READ_MAX]> = SmallVec::new();
-    for declared in &prepared.call.declared_ids {
+    for declared in declared_ids {
         let Some(text) = declared.id else { continue };
-        let id = match check(prepared, declared, text) {
+        let id = match check(rules, account, declared, text) {
             Ok(id) => id,
             Err(code) => {
                 errors.insert(code);
@@ -165,16 +177,20 @@ pub(super) fn valid_ids<'a>(
     }
 }
 
-fn check<'a>(prepared: &Prepared<'a>, declared: &DeclaredId<'a>, text: &'a [u8]) -> Result<ValidId<'a>, ErrorCode> {
-    let rules = prepared.rules;
+fn check<'a>(
+    rules: &Ruleset,
+    account: Option<AccountIndex>,
+    declared: &DeclaredId<'a>,
+    text: &'a [u8],
+) -> Result<ValidId<'a>, ErrorCode> {
     let number = || std::str::from_utf8(declared.source).ok().and_then(|text| text.parse::<u32>().ok());
     let source = match declared.scope {
         Scope::DataSource => number().map(DataSourceId),
-        Scope::IntegrationCode => rules.integration_code(prepared.account_index, declared.source),
-        Scope::Namespace => number().and_then(|n| rules.name_spaces.get(&(prepared.account_index, n)).copied()),
+        Scope::IntegrationCode => account.and_then(|account| rules.integration_code(account, declared.source)),
+        Scope::Namespace => account.zip(number()).and_then(|named| rules.name_spaces.get(&named).copied()),
     };
     let source = source.and_then(|id| rules.data_sources.get(&id)).ok_or(ErrorCode::DeclaredIdInvalid)?;
-    if source.account.is_some_and(|owner| owner != prepared.account_index) {
+    if source.account.zip(account).is_some_and(|(owner, caller)| owner != caller) {
         return Err(ErrorCode::DeclaredIdUnauthorised);
     }
     let blank = text.iter().all(u8::is_ascii_whitespace);

@@ -77,6 +77,17 @@ pub struct Job {
     /// Partners whose answer came while it waited.
     pub(super) answered: u64,
     pub(super) parked_ns: u64,
+    /// It waits for opt-outs to last.
+    pub(super) opting_out: Option<OptingOut>,
+}
+
+/// How far a request's opt-outs are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OptingOut {
+    /// Those that control has not answered.
+    pub left: usize,
+    /// One at least could not be made to last.
+    pub refused: bool,
 }
 
 impl Job {
@@ -93,6 +104,7 @@ impl Job {
             waiting: 0,
             answered: 0,
             parked_ns: 0,
+            opting_out: None,
         }
     }
 
@@ -110,7 +122,7 @@ impl Job {
 
 /// A parked job: a slot in its shard's table, and the generation that tells successive tenants apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct JobRef {
+pub struct JobRef {
     pub slot: u32,
     pub generation: u32,
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::epoch::Epoch;
-use super::job::Job;
-use crate::identity::Uuid;
+use super::job::{Job, JobRef};
+use crate::identity::{OptOut, Uuid};
 use crate::ids::PartnerId;
 use crate::reactor::Buffer;
 
@@ -23,6 +23,14 @@ pub enum Message {
     Return(Buffer),
     /// To a declared id's shard: this id is now that visitor. No answer.
     IdPut { key: u128, uuid: Uuid },
+    /// To control: make this opt-out last, and let all shards know.
+    OptOut { one: OptOut, at: JobRef },
+    /// From control, to all shards: this opt-out is durable and counts from now on.
+    OptedOut { one: OptOut, ticket: u32 },
+    /// To control: it counts here.
+    OptOutHeld { ticket: u32, is_new: bool },
+    /// From control, to the shard that asked: it counts everywhere, or (not `is_held`) it could not be made to last.
+    OptOutDone { at: JobRef, is_held: bool },
     /// From control: a ruleset, with all that the shard needs to use it.
     Epoch(Box<Epoch>),
     /// To control: a ruleset that no request uses any more, to be freed there.

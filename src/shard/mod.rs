@@ -11,11 +11,13 @@ mod client;
 mod edge;
 mod epoch;
 mod hop;
+mod id;
 mod identify;
 mod idle_list;
 mod job;
 mod lookup;
 mod message;
+mod optout;
 mod place;
 mod plan;
 mod prepare;
@@ -33,9 +35,10 @@ use client::Client;
 pub use epoch::Epoch;
 use epoch::{Epochs, Rules};
 use hop::Credits;
-pub use hop::RING_MESSAGES;
+pub use hop::{OPT_OUTS_UNTOLD_MAX, RING_MESSAGES};
 use idle_list::IdleList;
-use job::{Job, JobRef, JobTable};
+pub use job::JobRef;
+use job::{Job, JobTable};
 use lookup::{Failure, Lookup};
 pub use message::Message;
 pub use plan::Plan;
@@ -45,7 +48,7 @@ use upstream::Upstream;
 use crate::clock::Minute;
 use crate::destination::Entries;
 use crate::event::CallBuffers;
-use crate::identity::{Generator, IdHash, IdMap, Secret, TableHash, Uuid};
+use crate::identity::{Generator, IdHash, IdMap, OptOut, OptOuts, Secret, TableHash, Uuid};
 use crate::ids::{SegmentId, ShardId, Signal, TraitId};
 use crate::limits::{
     BODY_BYTES_MAX, CALL_SIGNALS_MAX, DECODE_BYTES_MAX, DIRECT_TRAITS_MAX, PARTNER_SEGMENTS_MAX, PARTNER_SIGNALS_MAX,
@@ -94,6 +97,7 @@ pub struct Shard {
     // Visitors.
     profiles: ProfileTable,
     id_map: IdMap,
+    opt_outs: OptOuts,
     table_hash: TableHash,
     id_hash: IdHash,
     generator: Generator,
@@ -135,13 +139,19 @@ pub struct Setup {
     pub secret: Secret,
     /// Fresh entropy, or the simulation's seed.
     pub entropy: [u8; 32],
+    /// Those in force as it starts.
+    pub opt_outs: Arc<[OptOut]>,
 }
 
 impl Shard {
     /// Allocates everything that the shard will ever use.
     pub fn new(setup: Setup) -> Shard {
-        let Setup { id, plan, epoch, metrics, secret, entropy } = setup;
+        let Setup { id, plan, epoch, metrics, secret, entropy, opt_outs: held } = setup;
         let table_hash = secret.table_hash();
+        let mut opt_outs = OptOuts::new(plan.opt_outs_max, table_hash.clone());
+        for one in held.iter() {
+            opt_outs.insert(*one);
+        }
         let mut generator = secret.generator(id, &entropy);
         let mut calls_key = [0; 16];
         calls_key[..8].copy_from_slice(&generator.bytes8());
@@ -162,6 +172,7 @@ impl Shard {
             failed: VecDeque::with_capacity(plan.calls_max),
             profiles: ProfileTable::new(plan.profile_bytes, table_hash.clone()),
             id_map: IdMap::new(plan.id_map_bytes),
+            opt_outs,
             id_hash: secret.id_hash(),
             table_hash,
             generator,
@@ -216,10 +227,14 @@ impl Shard {
             Message::Resolved(job, found) => self.resolved(io, from, job, found),
             Message::Return(buffer) => self.buffers.give_back(buffer),
             Message::IdPut { key, uuid } => self.id_map.put(crate::identity::KeyedHash::from_bits(key), uuid),
+            Message::OptedOut { one, ticket } => self.opted_out(io, one, ticket),
+            Message::OptOutDone { at, is_held } => self.opt_out_done(io, at, is_held),
             Message::Epoch(epoch) => self.take_epoch(io, epoch),
             Message::Addresses { partner, addresses } => self.take_addresses(io, partner, addresses),
             Message::Drain { deadline_ns } => self.drain(io, deadline_ns),
-            Message::Retired(_) | Message::Replaced(_) => unreachable!("only control is told these"),
+            Message::Retired(_) | Message::Replaced(_) | Message::OptOut { .. } | Message::OptOutHeld { .. } => {
+                unreachable!("only control is told these")
+            }
         }
     }
 
@@ -227,8 +242,10 @@ impl Shard {
         let timer = timer as usize;
         let (jobs, calls) = (self.plan.jobs_max, self.plan.calls_max);
         if timer < jobs {
-            if let Some(at) = self.jobs.at_slot(timer as u32) {
-                self.resume(io, at);
+            let Some(at) = self.jobs.at_slot(timer as u32) else { return };
+            match self.jobs.job_mut(at).and_then(|job| job.opting_out) {
+                Some(_) => self.end_opt_out(io, at),
+                None => self.resume(io, at),
             }
         } else if timer < jobs + calls {
             if let Some(call) = self.calls.id_at((timer - jobs) as u32) {
@@ -297,6 +314,8 @@ impl Shard {
         gauges.profile_cells_free.set(u64::from(memory.cells - memory.cells_used));
         gauges.ids.set(self.id_map.len() as u64);
         self.metrics.totals.ids_evicted.set(self.id_map.evictions());
+        gauges.opt_outs.set(self.opt_outs.len() as u64);
+        gauges.opt_outs_room.set(self.opt_outs.room() as u64);
         gauges.epoch.set(self.epochs.current.number());
         gauges.backtracking_regexes.set(self.epochs.current.backtracking_regexes as u64);
     }

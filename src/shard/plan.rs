@@ -8,6 +8,8 @@ pub(super) const LARGE_BUFFERS_MAX: usize = 256;
 const JOBS_MAX: usize = 4_096;
 /// Partner calls that one shard may have under way.
 const CALLS_MAX: usize = 4_096;
+/// Opt-outs that there is room for unless the operator says otherwise.
+const OPT_OUTS_MAX: usize = 1 << 16;
 
 /// What the operator chose, for all shards together.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,8 @@ pub struct Plan {
     pub profile_bytes: usize,
     /// Memory of one shard's id map, in bytes.
     pub id_map_bytes: usize,
+    /// Opt-outs that there is room for; every shard holds all of them.
+    pub opt_outs_max: usize,
     /// Buckets of the profile table that the sweeper looks at in one go.
     pub sweep_buckets_per_upkeep: u32,
     /// A client's connection is closed after so long without a request.
@@ -53,6 +57,7 @@ impl Plan {
             // A fifteenth for declared ids.
             profile_bytes: memory_bytes / 15 * 14,
             id_map_bytes: memory_bytes / 15,
+            opt_outs_max: OPT_OUTS_MAX,
             sweep_buckets_per_upkeep: 64,
             idle_ns: 60_000_000_000,
         }

@@ -57,6 +57,11 @@ impl Prepared<'_> {
         Caller::of(self.request, self.call.platform)
     }
 
+    /// Whether this is an `/id` rather than an `/event`.
+    pub(super) fn is_id(&self) -> bool {
+        matches!(self.request.path, b"/id" | b"/id/rd")
+    }
+
     /// Whether a partner may be asked about this visitor, and what it said be used.
     pub(super) fn may_use(&self, partner: &Partner) -> bool {
         self.decision.allows(Use::Partners) && self.decision.allows_vendor(partner.vendor_id)
@@ -69,15 +74,15 @@ impl Prepared<'_> {
 }
 
 /// The organisation that a call names: `None` when it names none, an error when nobody knows it.
-type Organisation = Result<Option<AccountIndex>, ErrorCode>;
+pub(super) type Organisation = Result<Option<AccountIndex>, ErrorCode>;
 
-fn organisation(rules: &Ruleset, name: Option<&[u8]>) -> Organisation {
+pub(super) fn organisation(rules: &Ruleset, name: Option<&[u8]>) -> Organisation {
     let find = |name| rules.organisations.get(name).copied().ok_or(ErrorCode::OrganisationInvalid);
     name.map(find).transpose()
 }
 
 /// The account that a host name selects; on the host for ids, which is nobody's own, the organisation does.
-fn account_of_host(
+pub(super) fn account_of_host(
     rules: &Ruleset,
     host: Option<&[u8]>,
     organisation: Organisation,
@@ -115,15 +120,13 @@ fn account_of_alias(rules: &Ruleset, alias: &[u8]) -> Option<AccountIndex> {
     rules.aliases.get(&*lower).copied()
 }
 
-/// Decodes a call and finds its account. Without one, the call is all there is, and the reason.
-#[expect(clippy::result_large_err, reason = "it lives on the stack for one call; boxing would allocate")]
-pub(super) fn prepare<'a>(
-    rules: &'a Ruleset,
+/// What the call says, whoever's it is.
+pub(super) fn decode<'a>(
     request: &'a Request<'a>,
     body: &'a [u8],
     buffers: &mut CallBuffers,
     scratch: &'a mut [u8],
-) -> Result<Prepared<'a>, (Call<'a>, ErrorCode)> {
+) -> Call<'a> {
     let fields = &request.fields;
     let headers = Headers {
         content_type: fields.content_type,
@@ -134,7 +137,20 @@ pub(super) fn prepare<'a>(
         referrer: fields.referrer,
         date: fields.date,
     };
-    let mut call = buffers.decode(&CallRequest { query: request.query, body, headers }, scratch);
+    buffers.decode(&CallRequest { query: request.query, body, headers }, scratch)
+}
+
+/// Decodes a call and finds its account. Without one, the call is all there is, and the reason.
+#[expect(clippy::result_large_err, reason = "it lives on the stack for one call; boxing would allocate")]
+pub(super) fn prepare<'a>(
+    rules: &'a Ruleset,
+    request: &'a Request<'a>,
+    body: &'a [u8],
+    buffers: &mut CallBuffers,
+    scratch: &'a mut [u8],
+) -> Result<Prepared<'a>, (Call<'a>, ErrorCode)> {
+    let fields = &request.fields;
+    let mut call = decode(request, body, buffers, scratch);
     let organisation = organisation(rules, call.organisation);
     if let Err(code) = organisation {
         call.errors.insert(code);

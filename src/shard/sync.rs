@@ -6,11 +6,11 @@ use super::identify;
 use super::{Message, Shard};
 use crate::event::answer::{self, CookieValue, Cookies, Envelope};
 use crate::event::cookie::{CookiesSent, VisitorCookie};
-use crate::event::errors::ErrorSet;
+use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::host::{self, Site};
 use crate::event::ibs::{self, SyncText};
 use crate::event::redirect;
-use crate::identity::Uuid;
+use crate::identity::{KeyedHash, Uuid};
 use crate::ids::DataSourceId;
 use crate::limits::{DECLARED_ID_BYTES_MAX, LOCATION_BYTES_MAX};
 use crate::privacy::{Decision, Policy, Use, Wishes};
@@ -40,7 +40,7 @@ impl Shard {
         let served = match ibs::parse(text, &mut scratch) {
             Ok(sync) => self.sync(io, rules, arrival, text, &sync, confirmed),
             Err(_) => self.plain(io, rules, arrival, |out, envelope| {
-                let errors = ErrorSet::of(crate::event::errors::ErrorCode::ParameterBadlyEncoded);
+                let errors = ErrorSet::of(ErrorCode::ParameterBadlyEncoded);
                 answer::pixel(out, envelope, errors)
             }),
         };
@@ -83,6 +83,13 @@ impl Shard {
             VisitorCookie::Uuid(text) => Uuid::parse(text),
             VisitorCookie::OptedOut => None,
         });
+        let visitor = cookie.or_else(|| sync.uuid.and_then(Uuid::parse));
+        let key = source.zip(sync.id).and_then(|(source, id)| self.sync_key(source, id));
+        if visitor.is_some_and(|uuid| self.is_device_out(uuid)) || key.is_some_and(|key| self.is_id_out(key)) {
+            let envelope = self.sync_envelope(io, rules, arrival, source, None);
+            let errors = ErrorSet::of(ErrorCode::OptedOut);
+            return Served::from(self.write_answer(|out| answer::pixel(out, &envelope, errors)));
+        }
         if cookie.is_none() && !confirmed {
             // First a test whether the browser keeps cookies at all.
             let (id, shards) = (self.id, self.plan.shards);
@@ -93,25 +100,21 @@ impl Shard {
                 self.write_answer(|out| answer::redirect(out, &envelope, ErrorSet::default(), &location)),
             );
         }
-        let visitor = cookie.or_else(|| sync.uuid.and_then(Uuid::parse));
-        if let (Some(uuid), Some(source), Some(id)) = (visitor, source, sync.id) {
-            self.map_synced(io, source, id, uuid);
+        if let (Some(uuid), Some(source), Some(id), Some(key)) = (visitor, source, sync.id, key) {
+            self.put_id(key, uuid);
+            // Where the visitor is at home here, her profile remembers the id as well, for the macros of partners.
+            if self.home_of(uuid) == self.id {
+                self.remember_id(io.now(), uuid, source.id, id);
+            }
         }
         self.answer_sync(io, rules, arrival, sync.redirect, Found { source, visitor, cookie })
     }
 
-    fn map_synced<I: Io<Message = Message>>(&mut self, io: &mut I, source: &DataSource, id: &[u8], uuid: Uuid) {
+    /// What the id map knows an id by, if it is a valid one.
+    fn sync_key(&self, source: &DataSource, id: &[u8]) -> Option<KeyedHash> {
         let blank = id.iter().all(u8::is_ascii_whitespace);
-        if blank || id.len() > DECLARED_ID_BYTES_MAX || id.contains(&b':') || !source.format.accepts(id) {
-            return;
-        }
-        let key = self.id_hash.declared(source.id, id);
-        self.put_id(key, uuid);
-        // Where the visitor is at home here, her profile remembers the id as well, for the macros of partners.
-        let home = self.home_of(uuid);
-        if home == self.id {
-            self.remember_id(io.now(), uuid, source.id, id);
-        }
+        let is_valid = !blank && id.len() <= DECLARED_ID_BYTES_MAX && !id.contains(&b':') && source.format.accepts(id);
+        is_valid.then(|| self.id_hash.declared(source.id, id))
     }
 
     fn answer_sync<I: Io<Message = Message>>(

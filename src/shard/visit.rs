@@ -2,7 +2,6 @@
 
 use smallvec::SmallVec;
 
-use super::client::Served;
 use super::edge::Arrival;
 use super::identify::{self, ValidId};
 use super::job::{Context, Job, JobRef, Visitor};
@@ -48,6 +47,12 @@ impl Shard {
         prepared: &Prepared<'_>,
         can_park: bool,
     ) -> Visited {
+        if self.has_opted_out(prepared, context.visitor.uuid) {
+            return Visited::Answer(self.turn_away(io, context, prepared, prepared.is_id()));
+        }
+        if prepared.is_id() {
+            return Visited::Answer(self.identify(io, context, prepared));
+        }
         let mut profile = self.take_profile();
         self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
         let wait = self.look_up(io, context, prepared, &mut profile, can_park);
@@ -94,6 +99,10 @@ impl Shard {
         prepared: &Prepared<'_>,
         answered: u64,
     ) -> Option<Buffer> {
+        // She may have opted out while the call waited.
+        if self.has_opted_out(prepared, context.visitor.uuid) {
+            return self.turn_away(io, context, prepared, false);
+        }
         let mut profile = self.take_profile();
         self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
         let answer = self.finish(io, context, prepared, &mut profile, answered);
@@ -121,11 +130,7 @@ impl Shard {
                 context.visitor = Visitor::default();
                 context.errors.extend(prepared.decision.error().map(ErrorSet::of).unwrap_or_default());
                 let is_id = matches!(request.path, b"/id" | b"/id/rd");
-                let answer = match self.anonymous(io, &context, &prepared, is_id) {
-                    Served::Answer(answer) => Some(answer),
-                    Served::Waiting | Served::Exhausted => None,
-                };
-                (Err(answer), prepared.call)
+                (Err(self.anonymous(io, &context, &prepared, is_id)), prepared.call)
             }
             Ok(prepared) => {
                 let result = act(self, io, &prepared);
@@ -167,7 +172,7 @@ impl Shard {
     }
 
     /// Loads a visitor's profile, as far as consent allows to keep one.
-    fn open_profile(&mut self, now: Now, uuid: Uuid, prepared: &Prepared<'_>, profile: &mut Profile) {
+    pub(super) fn open_profile(&mut self, now: Now, uuid: Uuid, prepared: &Prepared<'_>, profile: &mut Profile) {
         if !self.profiles.load(uuid, profile) {
             self.metrics.totals.visitors_new.increment();
         }
@@ -376,6 +381,10 @@ impl Shard {
         let partner = &rules.partners[index.0 as usize];
         self.count_answer(index, late);
         if partner.shadow {
+            return;
+        }
+        if self.is_device_out(uuid) {
+            self.partner_totals(index).late_dropped.increment();
             return;
         }
         let mut profile = self.take_profile();

@@ -84,7 +84,7 @@ fn serve_everything(runtime: Runtime, on_ready: Option<fn(ShardId)>) -> (Server,
                 0 => Act::Answer(Duration::ZERO, json("{}")),
                 _ => Act::Reset(Vec::new()),
             });
-            retired += server.shards().collect();
+            retired += server.shards().retired();
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(retired >= 2, "rulesets were replaced while the clients asked: {retired}");

@@ -219,6 +219,7 @@ const NUMBERS: Numbers = Numbers {
     shards: 2,
     profile_bytes: 256 << 20,
     id_map_bytes: 16 << 20,
+    opt_outs_max: 1_000_000,
     clients_max: 8_192,
     upstreams_max: 320,
     jobs_max: 4_096,

@@ -17,6 +17,7 @@ mod config;
 mod http_vectors;
 mod licences;
 mod memory;
+mod opt_outs;
 mod program;
 mod reactor;
 mod server;

@@ -98,6 +98,7 @@ impl Server {
             spin_ns: 0,
             secret: secret(),
             entropy: [9; 32],
+            data_dir: None,
             on_ready: options.on_ready,
         };
         let partners = options.partners;

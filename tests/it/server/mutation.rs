@@ -109,6 +109,7 @@ impl Run {
             large_buffers: 4,
             profile_bytes: 1 << 20,
             id_map_bytes: 1 << 16,
+            opt_outs_max: 64,
             sweep_buckets_per_upkeep: 64,
             idle_ns: 60_000_000_000,
         };
@@ -121,6 +122,7 @@ impl Run {
             metrics: Arc::clone(&metrics),
             secret: super::secret(),
             entropy: random.bytes32(),
+            opt_outs: Arc::new([]),
         });
         let now = Now { mono_ns: 1_000_000_000, wall_ms: 1_795_289_301_558 };
         let mut io = Loopback::default();

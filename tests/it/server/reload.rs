@@ -57,7 +57,7 @@ fn load(server: &mut Server, ruleset: &Arc<Ruleset>, partner: SocketAddr) {
 fn collect(server: &mut Server, mut retired: usize, expected: usize) {
     let start = Instant::now();
     while retired < expected {
-        retired += server.shards().collect();
+        retired += server.shards().retired();
         assert!(start.elapsed() < Duration::from_secs(10), "{retired} of {expected} rulesets came back");
         thread::yield_now();
     }
@@ -82,7 +82,7 @@ fn parked_requests_finish_by_the_rules_they_began_with(runtime: Runtime) {
     let mut client = server.connect();
     assert_eq!(visit(&mut client).ids("segments"), [100, 202], "the next request goes by the new rules");
     assert_eq!(server.gauge(|gauges| gauges.parked.value()), 5);
-    assert_eq!(server.shards().collect(), 0, "the old rules are still needed");
+    assert_eq!(server.shards().retired(), 0, "the old rules are still needed");
 
     // Two more while the first ones are in use: the latest counts, the one between is never used.
     load(&mut server, &ruleset(303, 3), partner.address);

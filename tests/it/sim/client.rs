@@ -1,7 +1,7 @@
 //! A client with some requests to make over one connection: one after the other, pipelined, in pieces, or broken off.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use pinion::http::response::{Answer, ResponseParser};
@@ -17,14 +17,26 @@ pub struct Record {
     pub answered_by_rules: u64,
     /// Answers that a well-behaved client waited for in vain.
     pub lost: u64,
+    /// Visitors whose opt-out was asked for.
+    pub asked_out: BTreeSet<String>,
+    /// Those whose opt-out was acknowledged.
+    pub opted_out: BTreeSet<String>,
+}
+
+/// What a request was about.
+struct Asked {
+    uuid: Option<String>,
+    opts_out: bool,
+    /// The opt-out was acknowledged before this was sent.
+    was_out: bool,
 }
 
 pub struct Client {
     random: Random,
     to_send: usize,
     pipelines: bool,
-    /// When the last byte of each request that is not answered was sent, and the uuid that it named.
-    waiting: VecDeque<(u64, Option<String>)>,
+    /// When the last byte of each request that is not answered was sent.
+    waiting: VecDeque<(u64, Asked)>,
     received: Vec<u8>,
     parser: ResponseParser,
     broke_off: bool,
@@ -51,10 +63,18 @@ impl Client {
         }
     }
 
-    fn request(&mut self) -> (Vec<u8>, Option<String>) {
+    fn request(&mut self) -> (Vec<u8>, Asked) {
         // A few visitors, so that clients meet at the same one.
         let uuid = (!self.random.one_in(4)).then(|| format!("{:019}{:019}", 5, self.random.below(3)));
         let named = uuid.as_ref().map(|uuid| format!("&d_uuid={uuid}")).unwrap_or_default();
+        let mut record = self.record.borrow_mut();
+        if let Some(uuid) = uuid.as_ref().filter(|_| self.random.one_in(30)) {
+            record.asked_out.insert(uuid.clone());
+            let request = format!("GET /demoptout?d_rtbd=json{named} HTTP/1.1\r\nHost: dpm.example.net\r\n\r\n");
+            return (request.into_bytes(), Asked { uuid: Some(uuid.clone()), opts_out: true, was_out: false });
+        }
+        let was_out = uuid.as_ref().is_some_and(|uuid| record.opted_out.contains(uuid));
+        drop(record);
         let declared = if self.random.one_in(4) { "&d_cid=10%01joe" } else { "" };
         let query = format!("d_rtbd=json&d_cts=2&c_page=home{named}{declared}");
         let head = "Host: shop.example.net\r\nOrigin: https://shop.example\r\n";
@@ -71,7 +91,7 @@ impl Client {
                 format!("POST /event HTTP/1.1\r\n{head}{form}\r\n{chunks}")
             }
         };
-        (request.into_bytes(), uuid)
+        (request.into_bytes(), Asked { uuid, opts_out: false, was_out })
     }
 
     fn send(&mut self, link: usize, to: &mut Outbox<'_>) {
@@ -79,7 +99,7 @@ impl Client {
         let mut delay_ns = to.random.below(MS);
         for _ in 0..count {
             self.to_send -= 1;
-            let (request, uuid) = self.request();
+            let (request, asked) = self.request();
             if to.random.one_in(25) {
                 // Gone in the middle of a request, or right behind it.
                 let cut = to.random.below(request.len() as u64 + 1) as usize;
@@ -97,22 +117,37 @@ impl Client {
                 delay_ns += to.random.below(MS);
                 to.send(link, delay_ns, piece);
             }
-            self.waiting.push_back((to.now_ns + delay_ns, uuid));
+            self.waiting.push_back((to.now_ns + delay_ns, asked));
         }
     }
 
     fn check(&mut self, status: u16, body: &[u8], now_ns: u64) {
-        let Some((sent_ns, uuid)) = self.waiting.pop_front() else {
+        let Some((sent_ns, Asked { uuid, opts_out, was_out })) = self.waiting.pop_front() else {
             assert!(self.broke_off, "an answer to nothing");
             return;
         };
+        if opts_out && status == 503 {
+            return;
+        }
         assert_eq!(status, 200);
+        if opts_out {
+            self.record.borrow_mut().opted_out.extend(uuid);
+            return;
+        }
         let text = std::str::from_utf8(body).expect("text");
         let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let has_error =
+            |code| json["errors"].as_array().is_some_and(|all| all.iter().any(|error| error["code"] == code));
+        let overloaded = has_error(0);
+        assert!(has_error(171) || overloaded || !was_out, "an acknowledged opt-out counts: {text}");
+        if has_error(171) {
+            let asked = uuid.is_some_and(|uuid| self.record.borrow().asked_out.contains(&uuid));
+            assert!(asked && json["uuid"].is_null() && json["segments"] == serde_json::json!([]), "{text}");
+            return;
+        }
         if let Some(uuid) = uuid {
             assert_eq!(json["uuid"], uuid, "the visitor that was named");
         }
-        let overloaded = json["errors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["code"] == 0));
         if !overloaded {
             assert_eq!(json["uuid"].as_str().map(str::len), Some(38), "{text}");
             let has = |list: &str, id| json[list].as_array().is_some_and(|ids| ids.contains(&serde_json::json!(id)));

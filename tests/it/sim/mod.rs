@@ -3,6 +3,7 @@
 //! `SIMULATION_SEED` repeats a single one.
 
 mod client;
+mod control;
 mod io;
 mod partner;
 pub mod random;
@@ -21,6 +22,7 @@ use pinion::ruleset::Ruleset;
 use pinion::shard::{Epoch, Message, Plan, RING_MESSAGES, Setup, Shard};
 
 use client::{Client, Record};
+use control::{Control, Durable};
 use io::SimIo;
 use partner::Partner;
 use random::Random;
@@ -63,6 +65,7 @@ fn plan(shards: u16, random: &mut Random) -> Plan {
         large_buffers: random.below(4) as usize,
         profile_bytes: 256 * 1024,
         id_map_bytes: 4 * 1024,
+        opt_outs_max: 64,
         sweep_buckets_per_upkeep: 64,
         idle_ns: 5_000_000_000,
     }
@@ -75,7 +78,8 @@ struct Run {
     record: Rc<RefCell<Record>>,
 }
 
-fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) -> Run {
+/// `durable`: the opt-outs that a run before this one left on disk.
+fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret, durable: &Durable, record: Rc<RefCell<Record>>) -> Run {
     let mut random = Random::new(seed);
     let shard_count = 1 + random.below(3) as u16;
     let plan = plan(shard_count, &mut random);
@@ -94,11 +98,13 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) -> Run {
                 metrics: counted,
                 secret: secret.clone(),
                 entropy: random.bytes32(),
+                opt_outs: durable.borrow().as_slice().into(),
             });
             (shard, SimIo::new(plan.clients_max, plan.upstreams_max, shard_count.into(), RING_MESSAGES))
         })
         .collect();
-    let mut world = World::new(seed, shards);
+    let control = Control::new(seed, shard_count, plan.opt_outs_max, Rc::clone(durable));
+    let mut world = World::new(seed, shards, Box::new(control));
     // Some are behind with their work, and the visitors' budgets are the same.
     if random.one_in(4) {
         world.shards.iter_mut().for_each(|(_, io)| io.lag_ns = random.below(LAG_NS_MAX));
@@ -107,7 +113,6 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) -> Run {
         let peer = world.add_peer(Box::new(Partner::new(&mut random)));
         world.addresses.insert(address, peer);
     }
-    let record = Rc::new(RefCell::new(Record::default()));
     for client in 0..1 + random.below(6) {
         let requests = 1 + random.below(5) as usize;
         let peer = world.add_peer(Box::new(Client::new(seed ^ client << 32, requests, Rc::clone(&record))));
@@ -117,7 +122,17 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) -> Run {
 }
 
 fn check(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) {
-    let Run { mut world, metrics, plan, record } = start(seed, ruleset, secret);
+    let (durable, record) = (Durable::default(), Rc::new(RefCell::new(Record::default())));
+    let mut random = Random::new(!seed);
+    if random.one_in(3) {
+        // A crash: what was acknowledged before it counts after it.
+        let mut run = start(seed, ruleset, secret, &durable, Rc::clone(&record));
+        run.world.run_until(1_000_000_000 + random.below(100_000_000));
+        drop(run);
+        let before = record.take();
+        record.replace(Record { asked_out: before.asked_out, opted_out: before.opted_out, ..Record::default() });
+    }
+    let Run { mut world, metrics, plan, record } = start(seed, ruleset, secret, &durable, record);
     // Long enough for every client, every late limit and every idle connection.
     world.run_until(20_000_000_000);
     for (shard, metrics) in metrics.iter().enumerate() {

@@ -31,6 +31,13 @@ pub trait Peer {
     }
 }
 
+/// The control thread: takes what shards say to it, and says something now and then.
+pub trait Control<M> {
+    fn take(&mut self, from: ShardId, message: M);
+    /// What it says, and to which shard, in this order.
+    fn work(&mut self) -> Vec<(usize, M)>;
+}
+
 pub enum Connect {
     Refused,
     Silence,
@@ -116,6 +123,8 @@ enum Action<M> {
     Open { peer: usize },
     Wake { peer: usize, token: usize },
     Message { from: usize, to: usize, message: M },
+    ToControl { from: usize, message: M },
+    Control,
     Turn { shard: usize },
 }
 
@@ -126,8 +135,9 @@ pub struct World<M, H> {
     pub shards: Vec<(H, SimIo<M>)>,
     pub peers: Vec<Box<dyn Peer>>,
     pub addresses: BTreeMap<SocketAddr, usize>,
-    /// What shards said to control.
-    pub to_control: Vec<M>,
+    control: Box<dyn Control<M>>,
+    /// When the last message from control arrives at each shard: they keep their order.
+    from_control_ns: Vec<u64>,
     links: Vec<Link>,
     queue: BinaryHeap<Reverse<(u64, u64, usize)>>,
     actions: Vec<Option<Action<M>>>,
@@ -142,7 +152,7 @@ pub struct World<M, H> {
 const CONTROL: usize = usize::MAX;
 
 impl<M, H: Handler<SimIo<M>>> World<M, H> {
-    pub fn new(seed: u64, shards: Vec<(H, SimIo<M>)>) -> World<M, H> {
+    pub fn new(seed: u64, shards: Vec<(H, SimIo<M>)>, control: Box<dyn Control<M>>) -> World<M, H> {
         let count = shards.len();
         World {
             now_ns: 1_000_000_000,
@@ -151,7 +161,8 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
             shards,
             peers: Vec::new(),
             addresses: BTreeMap::new(),
-            to_control: Vec::new(),
+            control,
+            from_control_ns: vec![0; count],
             links: Vec::new(),
             queue: BinaryHeap::new(),
             actions: Vec::new(),
@@ -230,6 +241,19 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
                 }
                 let from = ShardId(if from == CONTROL { u16::MAX } else { from as u16 });
                 self.event(to, Event::Message { from, message });
+            }
+            Action::ToControl { from, message } => {
+                self.control.take(ShardId(from as u16), message);
+                // Its disk takes its time, and others join meanwhile.
+                let delay_ns = self.random.below(8_000_000);
+                self.schedule(self.now_ns + delay_ns, Action::Control);
+            }
+            Action::Control => {
+                for (to, message) in self.control.work() {
+                    let at_ns = self.from_control_ns[to].max(self.now_ns + self.random.below(30_000)) + 1;
+                    self.from_control_ns[to] = at_ns;
+                    self.schedule(at_ns, Action::Message { from: CONTROL, to, message });
+                }
             }
             Action::Turn { shard } => {
                 if self.turn_at_ns[shard] <= self.now_ns {
@@ -365,7 +389,8 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
                         let delay_ns = self.random.below(30_000);
                         self.schedule(self.now_ns + delay_ns, Action::Message { from: shard, to, message });
                     } else {
-                        self.to_control.push(message);
+                        let delay_ns = self.random.below(30_000);
+                        self.schedule(self.now_ns + delay_ns, Action::ToControl { from: shard, message });
                     }
                 }
             }
