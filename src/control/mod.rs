@@ -1,5 +1,5 @@
-//! The one ordinary thread: admin HTTP, metrics, name resolution, rulesets, the shards' start and end; and beside it the
-//! one that keeps opt-outs. Everything here may allocate, lock and wait; the shards hear of it by message only.
+//! The one ordinary thread: admin HTTP, metrics, name resolution, rulesets, the shards' start and end; and beside it
+//! the one that keeps opt-outs. Everything here may allocate, lock and wait; the shards hear of it by message only.
 #![forbid(unsafe_code)]
 
 pub mod admin;

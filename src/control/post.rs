@@ -1,5 +1,5 @@
-//! Control's end of the ways between cores, on a thread of its own: it posts what control says to the shards, frees what
-//! they send back, and keeps the opt-outs, for which it waits for the disk as long as that takes.
+//! Control's end of the ways between cores, on a thread of its own: it posts what control says to the shards, frees
+//! what they send back, and keeps the opt-outs, for which it waits for the disk as long as that takes.
 
 use std::io;
 use std::sync::Arc;

@@ -167,6 +167,7 @@ fn assert_all_happened(server: &Server) {
         "connections_flood_closed",
         "connections_stalled_closed",
         "overloaded",
+        "opt_outs_refused",
         "hops_refused",
         "ids_unsent",
         "parked_refused",

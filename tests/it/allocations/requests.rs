@@ -40,6 +40,8 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (longest_cookie, 200),
     (hard_regexes, 200),
     (opted_out, 200),
+    (opts_out, 200),
+    (opt_out_status, 200),
     (no_consent, 200),
     (consent, 200),
     (do_not_track, 200),
@@ -262,6 +264,14 @@ fn hard_regexes(number: u64) -> Vec<u8> {
 
 fn opted_out(_: u64) -> Vec<u8> {
     get(HOST, &format!("/event?{JSON}&c_page=home"), "Cookie: demdex=NOTARGET\r\n")
+}
+
+fn opts_out(number: u64) -> Vec<u8> {
+    get(HOST, &format!("/demoptout?d_rtbd=json&d_uuid=5{number:037}"), "")
+}
+
+fn opt_out_status(number: u64) -> Vec<u8> {
+    get(HOST, &format!("/optOutStatus?d_uuid=5{number:037}"), "")
 }
 
 fn no_consent(number: u64) -> Vec<u8> {
