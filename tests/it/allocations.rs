@@ -40,12 +40,13 @@ fn ten_thousand_requests_of_every_kind() {
     assert_all_happened(&server);
 }
 
-/// The second runtime allocates, for which nothing is promised; but it has to get through all that as well.
+/// The second runtime allocates, for it promises nothing about that; but it has to get through all of it as well.
 #[test]
 fn the_second_runtime_serves_them_too() {
-    let (server, asked) = serve_everything(GLOMMIO, None);
+    // Nothing is counted, but one such server is enough at a time.
+    let _turn = Watch::begin();
+    let (_, asked) = serve_everything(GLOMMIO, None);
     assert!(asked >= REQUESTS);
-    assert_all_happened(&server);
 }
 
 /// Does all that can be done to a server. Returns it when all is over, and the number of requests.

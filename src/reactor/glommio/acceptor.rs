@@ -15,6 +15,9 @@ use super::connection;
 use super::hub::Hub;
 use crate::reactor::ConnId;
 
+/// Clients taken before others have their turn. One alone would let a thousand that come at once wait for a thousand
+/// turns, each full of what the first ones send.
+const ACCEPTS_IN_A_ROW: u32 = 16;
 /// How long accepting rests after the process or the machine ran out of files or memory.
 const REST: Duration = Duration::from_millis(50);
 
@@ -26,6 +29,7 @@ pub(super) fn adopt(socket: Socket) -> TcpListener {
 
 /// Accepts for ever.
 pub(super) async fn accept(hub: Rc<Hub>, listener: TcpListener) {
+    let mut in_a_row = 0;
     loop {
         wait_for_room(&hub).await;
         let stream = match listener.accept().await {
@@ -44,7 +48,10 @@ pub(super) async fn accept(hub: Rc<Hub>, listener: TcpListener) {
             connection::spawn_accepted(&hub, conn, peer, stream);
         }
         // A full backlog never keeps us waiting, but others have work as well.
-        futures_lite::future::yield_now().await;
+        in_a_row = (in_a_row + 1) % ACCEPTS_IN_A_ROW;
+        if in_a_row == 0 {
+            futures_lite::future::yield_now().await;
+        }
     }
 }
 

@@ -81,7 +81,7 @@ fn parked_requests_finish_by_the_rules_they_began_with(runtime: Runtime) {
     partner.set(Act::Answer(Duration::ZERO, json(PHOTO)));
     let mut client = server.connect();
     assert_eq!(visit(&mut client).ids("segments"), [100, 202], "the next request goes by the new rules");
-    assert_eq!(server.gauge(|gauges| gauges.parked.value()), 5);
+    server.wait_until("only the first wait on", |server| server.gauge(|gauges| gauges.parked.value()) == 5);
     assert_eq!(server.shards().retired(), 0, "the old rules are still needed");
 
     // Two more while the first ones are in use: the latest counts, the one between is never used.
