@@ -86,7 +86,9 @@ impl Shard {
             }
             Endpoint::Sync(text) => self.serve_sync(io, rules, &arrival, text, false),
             Endpoint::SyncConfirmed(text) => self.serve_sync(io, rules, &arrival, text, true),
-            // Opt-outs and the iframe are known paths that nothing serves yet: small_file answers 404.
+            Endpoint::Frame => self.serve_frame(io, rules, &arrival),
+            Endpoint::Tag => self.plain(io, rules, &arrival, answer::tag),
+            // Opt-outs are known paths that nothing serves yet: small_file answers 404.
             _ => self.plain(io, rules, &arrival, |out, envelope| answer::small_file(out, envelope, endpoint)),
         }
     }
