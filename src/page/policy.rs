@@ -1,5 +1,5 @@
-//! The iframe's Content-Security-Policy. It runs the one script that it was written with, loads images and nothing else,
-//! and shows itself only in pages that may read the account's answers: whoever holds the iframe can have an image
+//! The iframe's Content-Security-Policy. It runs the one script that it was written with, loads images and nothing
+//! else, and shows itself only in pages that may read the account's answers: whoever holds the iframe can have an image
 //! fired with the visitor's id in its address, and with that id everything else could be asked for.
 //!
 //! Written once for each account when its configuration is compiled.

@@ -10,6 +10,7 @@
 
 mod allocations;
 mod allocator;
+mod browser;
 mod config;
 mod http_vectors;
 mod licences;

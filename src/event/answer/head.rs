@@ -1,4 +1,4 @@
-//! Status line and headers, the same on every answer: nothing is sniffed, only what is the same for everybody is cached,
+//! Status line and headers, the same on every answer: nothing is sniffed, nothing but the iframe and the tag is cached,
 //! and who may read it is said on every status.
 
 use super::cursor::Cursor;
