@@ -26,6 +26,7 @@ pub mod reactor;
 pub mod destination;
 pub mod event;
 pub mod identity;
+pub mod page;
 pub mod partner;
 pub mod privacy;
 pub mod profile;

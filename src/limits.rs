@@ -165,8 +165,16 @@ pub const BUFFER_SMALL_BYTES: usize = 4 * 1024;
 pub const BUFFER_LARGE_BYTES: usize = 96 * 1024;
 /// Headers of our own answers, cookies and Location included.
 pub const ANSWER_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The iframe that fires syncs, in bytes.
+pub const FRAME_BYTES_MAX: usize = 8 * 1024;
+/// The project's own tag, in bytes.
+pub const TAG_BYTES_MAX: usize = 8 * 1024;
+/// An account's allowed origins as one text, in bytes: they stand in a header of the iframe.
+pub const ORIGINS_BYTES_MAX: usize = 8 * 1024;
 
 const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX + CHUNK_FRAMING_BYTES_MAX <= BUFFER_LARGE_BYTES);
 const _: () = assert!(ANSWER_HEAD_BYTES_MAX + ANSWER_BYTES_MAX <= BUFFER_LARGE_BYTES);
+const _: () = assert!(FRAME_BYTES_MAX <= ANSWER_BYTES_MAX && TAG_BYTES_MAX <= ANSWER_BYTES_MAX);
+const _: () = assert!(ORIGINS_BYTES_MAX <= ANSWER_HEAD_BYTES_MAX / 2);
 const _: () = assert!(PARTNER_HEAD_BYTES_MAX + PARTNER_BODY_BYTES_MAX + CHUNK_FRAMING_BYTES_MAX <= BUFFER_LARGE_BYTES);
 const _: () = assert!(PARTNER_STATUS_LINE_BYTES_MAX < PARTNER_HEAD_BYTES_MAX);

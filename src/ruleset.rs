@@ -62,6 +62,8 @@ pub struct Account {
     pub organisation: Box<[u8]>,
     pub ecid_key: EcidKey,
     pub origins: Origins,
+    /// The iframe's Content-Security-Policy: who may hold it.
+    pub frame_policy: Box<str>,
     pub budget_ns: u64,
     pub reserve_ns: u64,
     pub jsonp_without_referer: bool,

@@ -14,7 +14,8 @@ use super::global::{is_global, is_global_code};
 use super::reader::Faults;
 use super::values::ByteSize;
 use crate::limits::{
-    DERIVED_CHARACTERS_MAX, OPT_OUTS_MAX, PARTNERS_MAX, SEGMENTS_MAX, SIGNAL_KEY_BYTES_MAX, TRAITS_MAX,
+    DERIVED_CHARACTERS_MAX, OPT_OUTS_MAX, ORIGINS_BYTES_MAX, PARTNERS_MAX, SEGMENTS_MAX, SIGNAL_KEY_BYTES_MAX,
+    TRAITS_MAX,
 };
 use crate::template::Template;
 
@@ -179,6 +180,12 @@ fn check_account(account: &Account, faults: &mut Faults<'_>) {
             "*" => faults.add(origin.span(), "`*` stands among other origins", "write `[\"*\"]` to allow all"),
             _ => check_text(origin, text::is_origin, "an origin in lower case, like `https://www.example.com`", faults),
         }
+    }
+    let bytes: usize = account.allowed_origins.iter().map(|origin| origin.get_ref().len() + 1).sum();
+    if bytes > ORIGINS_BYTES_MAX {
+        let message = format!("{bytes} bytes of origins are more than the {ORIGINS_BYTES_MAX} that there may be");
+        let last = account.allowed_origins.last().expect("there are too many");
+        faults.add(last.span(), message, "spread them over several accounts");
     }
     if account.reserve_ms.get_ref() >= account.budget_ms.get_ref() {
         let span = written(&account.reserve_ms, &account.budget_ms);

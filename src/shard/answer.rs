@@ -294,6 +294,17 @@ impl Shard {
         self.plain(io, rules, arrival, |out, envelope| answer::fault(out, envelope, fault))
     }
 
+    /// The iframe, for pages that the account of the request's host lets read.
+    pub(super) fn serve_frame<I: Io>(&mut self, io: &mut I, rules: &Ruleset, arrival: &Arrival<'_>) -> Served {
+        match super::prepare::account_of_target(rules, arrival.request) {
+            Some(account) => {
+                let policy = &rules.accounts[account.0 as usize].frame_policy;
+                self.plain(io, rules, arrival, |out, envelope| answer::frame(out, envelope, policy))
+            }
+            None => self.fault(io, rules, arrival, Fault::NotFound),
+        }
+    }
+
     /// An answer that concerns no visitor.
     pub(super) fn plain<I: Io>(
         &mut self,

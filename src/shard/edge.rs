@@ -88,7 +88,8 @@ impl Shard {
             Endpoint::SyncConfirmed(text) => self.serve_sync(io, rules, &arrival, text, true),
             Endpoint::OptOut => self.serve_opt_out(io, rules, &arrival),
             Endpoint::OptOutStatus => self.serve_opt_out_status(io, rules, &arrival),
-            // The iframe is a known path that nothing serves yet: small_file answers 404.
+            Endpoint::Frame => self.serve_frame(io, rules, &arrival),
+            Endpoint::Tag => self.plain(io, rules, &arrival, answer::tag),
             _ => self.plain(io, rules, &arrival, |out, envelope| answer::small_file(out, envelope, endpoint)),
         }
     }

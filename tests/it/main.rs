@@ -13,6 +13,7 @@ mod runtimes;
 
 mod allocations;
 mod allocator;
+mod browser;
 mod config;
 mod http_vectors;
 mod licences;

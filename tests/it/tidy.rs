@@ -126,6 +126,11 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
+/// Folders that tools fill.
+fn is_made(name: &str) -> bool {
+    ["/target", "/node_modules"].iter().any(|folder| name.ends_with(folder))
+}
+
 /// All text files, by path from the workspace's folder.
 fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -134,7 +139,7 @@ fn files() -> Vec<(String, String)> {
     while let Some(path) = waiting.pop() {
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            if !RECORDED.contains(&name.as_str()) && !name.ends_with("/target") {
+            if !RECORDED.contains(&name.as_str()) && !is_made(&name) {
                 waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             }
         } else if let Ok(text) = fs::read_to_string(&path) {

@@ -8,6 +8,7 @@ use super::rules::AccountRules;
 use crate::destination::Destinations;
 use crate::identity::Secret;
 use crate::ids::PartnerIndex;
+use crate::page;
 use crate::privacy::{Platforms, Policy, Uses};
 use crate::ruleset::{Account, Origins, ServerPolicy};
 
@@ -32,11 +33,13 @@ pub(super) fn assemble(
 ) -> Account {
     let AccountRules { matcher, traits, program, merged, segments } = rules;
     let organisation = account.organisation.get_ref();
+    let origins = origins(&account.allowed_origins);
     Account {
         alias: account.alias.get_ref().as_str().into(),
         organisation: organisation.as_bytes().into(),
         ecid_key: secret.ecid_key(organisation),
-        origins: origins(&account.allowed_origins),
+        frame_policy: page::frame_policy((!origins.any).then_some(&origins.list)),
+        origins,
         budget_ns: u64::from(*account.budget_ms.get_ref()) * 1_000_000,
         reserve_ns: u64::from(*account.reserve_ms.get_ref()) * 1_000_000,
         jsonp_without_referer: account.jsonp_without_referer,

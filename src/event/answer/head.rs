@@ -1,5 +1,5 @@
-//! Status line and headers, the same on every answer: nothing is cached, nothing is sniffed, and who may read it is
-//! said on every status.
+//! Status line and headers, the same on every answer: nothing is sniffed, nothing but the iframe and the tag is cached,
+//! and who may read it is said on every status.
 
 use crate::event::errors::ErrorSet;
 use crate::http::date;
@@ -67,6 +67,10 @@ pub(super) struct Head<'a> {
     pub(super) allow: Option<&'a str>,
     pub(super) preflight: Option<&'a str>,
     pub(super) retry_after_s: Option<u32>,
+    /// How long anybody may keep the answer; `None`: not at all.
+    pub(super) max_age_s: Option<u32>,
+    /// Content-Security-Policy, of our own making; empty: none.
+    pub(super) policy: &'a str,
 }
 
 impl Default for Head<'_> {
@@ -79,6 +83,8 @@ impl Default for Head<'_> {
             allow: None,
             preflight: None,
             retry_after_s: None,
+            max_age_s: None,
+            policy: "",
         }
     }
 }
@@ -92,7 +98,7 @@ impl Head<'_> {
         let cookies = if envelope.cookies.partitioned { 4 } else { 2 };
         let location: usize = self.location.iter().map(|part| 3 * part.len()).sum();
         let domain = envelope.cookies.domain.map_or(0, str::len);
-        let texts = self.status.len() + self.content_type.len() + envelope.node.len();
+        let texts = self.status.len() + self.content_type.len() + self.policy.len() + envelope.node.len();
         let methods = self.allow.map_or(0, str::len) + self.preflight.map_or(0, str::len);
         let origin = envelope.origin.map_or(0, |origin| 3 * origin.len());
         FIXED + texts + methods + origin + location + cookies * (COOKIE + domain)
@@ -105,6 +111,7 @@ impl Head<'_> {
         out.push(&date::format(envelope.wall_ms / 1_000));
         out.push(b"\r\n");
         put_cookies(out, envelope);
+        self.put_caching(out);
         out.push(FIXED_HEADERS);
         if envelope.secure {
             out.push(b"Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
@@ -129,6 +136,13 @@ impl Head<'_> {
             out.push_decimal(body_length as u64);
             out.push(b"\r\n");
         }
+        out.push(b"\r\n");
+    }
+
+    fn put_caching(&self, out: &mut Writer<'_>) {
+        let Some(seconds) = self.max_age_s else { return out.push(NOT_CACHED_HEADERS) };
+        out.push(b"Cache-Control: public, max-age=");
+        out.push_decimal(seconds.into());
         out.push(b"\r\n");
     }
 
@@ -171,6 +185,11 @@ impl Head<'_> {
             out.push_decimal(seconds.into());
             out.push(b"\r\n");
         }
+        if !self.policy.is_empty() {
+            out.push(b"Content-Security-Policy: ");
+            out.push(self.policy.as_bytes());
+            out.push(b"\r\n");
+        }
         if !self.content_type.is_empty() {
             out.push(b"Content-Type: ");
             out.push(self.content_type.as_bytes());
@@ -179,11 +198,12 @@ impl Head<'_> {
     }
 }
 
-const FIXED_HEADERS: &[u8] = b"Cache-Control: no-cache,no-store,must-revalidate,max-age=0,proxy-revalidate,\
+const NOT_CACHED_HEADERS: &[u8] = b"Cache-Control: no-cache,no-store,must-revalidate,max-age=0,proxy-revalidate,\
 no-transform,private\r\n\
 Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-Pragma: no-cache\r\n\
-P3P: policyref=\"/w3c/p3p.xml\", CP=\"NOI NID CURa ADMa DEVa PSAa PSDa OUR SAMa BUS PUR COM NAV INT\"\r\n\
+Pragma: no-cache\r\n";
+const FIXED_HEADERS: &[u8] =
+    b"P3P: policyref=\"/w3c/p3p.xml\", CP=\"NOI NID CURa ADMa DEVa PSAa PSDa OUR SAMa BUS PUR COM NAV INT\"\r\n\
 X-Content-Type-Options: nosniff\r\n";
 
 const VISITOR_AGE_S: u64 = 180 * DAY_S;

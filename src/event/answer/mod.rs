@@ -13,6 +13,7 @@ use self::head::Head;
 use super::endpoint::Endpoint;
 use super::errors::{ErrorCode, ErrorSet};
 use crate::limits::{ANSWER_BYTES_MAX, DECLARED_IDS_OVER_MAX};
+use crate::page;
 use crate::writer::Writer;
 
 /// The answer does not fit the buffer that was given; one of `BUFFER_LARGE_BYTES` takes every answer.
@@ -100,9 +101,23 @@ pub fn fault(out: &mut [u8], envelope: &Envelope<'_>, fault: Fault<'_>) -> Writt
     whole(out, envelope, head, b"")
 }
 
-/// A document whose text is known: the iframe, the tag.
+/// A document whose text is known.
 pub fn document(out: &mut [u8], envelope: &Envelope<'_>, content_type: &str, text: &[u8]) -> Written {
     whole(out, envelope, Head { content_type, ..Head::default() }, text)
+}
+
+/// The iframe, with the Content-Security-Policy of the account that it is for.
+pub fn frame(out: &mut [u8], envelope: &Envelope<'_>, policy: &str) -> Written {
+    let content_type = "text/html;charset=utf-8";
+    let head = Head { content_type, policy, max_age_s: Some(page::MAX_AGE_S), ..Head::default() };
+    whole(out, envelope, head, page::FRAME)
+}
+
+/// The project's own tag.
+pub fn tag(out: &mut [u8], envelope: &Envelope<'_>) -> Written {
+    let content_type = "application/javascript;charset=utf-8";
+    let head = Head { content_type, max_age_s: Some(page::MAX_AGE_S), ..Head::default() };
+    whole(out, envelope, head, page::TAG)
 }
 
 /// The few small files that crawlers and browsers ask for; everything else is 404.

@@ -3,7 +3,9 @@
 use super::*;
 use crate::event::ibs::SyncText;
 use crate::ids::{SegmentId, TraitId};
-use crate::limits::{ANSWER_HEAD_BYTES_MAX, BUFFER_LARGE_BYTES, BUFFER_SMALL_BYTES, LOCATION_BYTES_MAX};
+use crate::limits::{
+    ANSWER_HEAD_BYTES_MAX, BUFFER_LARGE_BYTES, BUFFER_SMALL_BYTES, LOCATION_BYTES_MAX, ORIGINS_BYTES_MAX,
+};
 
 const UUID: &[u8; 38] = b"12345678901234567890123456789012345678";
 
@@ -146,6 +148,26 @@ fn the_pixel_is_the_43_byte_one() {
 }
 
 #[test]
+fn pages_are_cached_and_say_who_may_hold_them() {
+    let mut bytes = [0; BUFFER_LARGE_BYTES];
+    let policy = "frame-ancestors https://shop.example";
+    let length = frame(&mut bytes, &browser(), policy).unwrap();
+    let (head, body) = check_frame(&bytes[..length]);
+    assert_eq!(body, page::FRAME);
+    assert!(head.contains(&format!("\r\nContent-Security-Policy: {policy}\r\n")), "{head}");
+    assert!(head.contains("\r\nContent-Type: text/html;charset=utf-8\r\n"), "{head}");
+    let length = tag(&mut bytes, &envelope()).unwrap();
+    let (tag_head, body) = check_frame(&bytes[..length]);
+    assert_eq!(body, page::TAG);
+    assert!(tag_head.contains("\r\nContent-Type: application/javascript;charset=utf-8\r\n"), "{tag_head}");
+    for head in [head, tag_head] {
+        assert!(head.contains("\r\nCache-Control: public, max-age=21600\r\n"), "{head}");
+        assert!(head.contains("\r\nX-Content-Type-Options: nosniff\r\n"), "{head}");
+        assert!(!head.contains("\r\nExpires: Thu") && !head.contains("\r\nPragma: "), "{head}");
+    }
+}
+
+#[test]
 fn head_requests_get_the_same_head_and_no_body() {
     let (mut whole_bytes, mut head_bytes) = ([0; 4_096], [0; 4_096]);
     let whole = event(&mut whole_bytes, &browser(), &full_event(), None).unwrap();
@@ -220,9 +242,15 @@ fn a_head_stays_within_its_bound() {
         allow: Some("GET"),
         preflight: Some("GET"),
         retry_after_s: Some(u32::MAX),
+        ..Head::default()
     };
-    let mut bytes = vec![0; head.bytes_max(&envelope)];
-    let mut writer = Writer::new(&mut bytes);
-    head.write(&mut writer, &envelope, ANSWER_BYTES_MAX);
-    assert!(writer.finish().unwrap() <= ANSWER_HEAD_BYTES_MAX);
+    // What redirects is not cached, and has no policy.
+    let policy = "a".repeat(ORIGINS_BYTES_MAX + 512);
+    let page = Head { location: &[], max_age_s: Some(u32::MAX), policy: &policy, ..head };
+    for head in [head, page] {
+        let mut bytes = vec![0; head.bytes_max(&envelope)];
+        let mut writer = Writer::new(&mut bytes);
+        head.write(&mut writer, &envelope, ANSWER_BYTES_MAX);
+        assert!(writer.finish().unwrap() <= ANSWER_HEAD_BYTES_MAX);
+    }
 }

@@ -57,6 +57,9 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (robots, 200),
     (policy, 200),
     (icon, 204),
+    (frame, 200),
+    (frame_of_nobody, 404),
+    (tag, 200),
     (unserved, 404),
 ];
 
@@ -340,6 +343,19 @@ fn policy(_: u64) -> Vec<u8> {
 
 fn icon(_: u64) -> Vec<u8> {
     get(HOST, "/favicon.ico", "")
+}
+
+/// Larger than a small buffer.
+fn frame(number: u64) -> Vec<u8> {
+    get(HOST, &format!("/dest{}.html?d_nsid=0", 3 + number % 3), PAGE)
+}
+
+fn frame_of_nobody(_: u64) -> Vec<u8> {
+    get("unknown.example.net", "/dest5.html?d_nsid=0", PAGE)
+}
+
+fn tag(_: u64) -> Vec<u8> {
+    get(HOST, "/pinion.js", PAGE)
 }
 
 fn unserved(_: u64) -> Vec<u8> {

@@ -174,7 +174,12 @@ impl Run {
         assert_eq!(closed, closes, "whether the server closes: {expected:?}");
         let mut rest = &mut self.io.sent[..];
         for one in expected {
-            let to_head = matches!(one, Expected::Call { to_head: true } | Expected::OptOut { to_head: true } | Expected::Other { to_head: true });
+            let to_head = matches!(
+                one,
+                Expected::Call { to_head: true }
+                    | Expected::OptOut { to_head: true }
+                    | Expected::Other { to_head: true }
+            );
             let Answer::Complete(answer) = ResponseParser::new(to_head, 128 * 1024).advance(rest) else {
                 panic!("no answer where one must be: {one:?}");
             };

@@ -192,13 +192,17 @@ const PIXEL: &[u8; 43] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xf
 \x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 /// What all answers have, whatever their status.
-const USUAL: [(&str, &str); 6] = [
-    ("Cache-Control", "no-cache,no-store,must-revalidate,max-age=0,proxy-revalidate,no-transform,private"),
-    ("Expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
-    ("Pragma", "no-cache"),
+const USUAL: [(&str, &str); 3] = [
     ("P3P", "policyref=\"/w3c/p3p.xml\", CP=\"NOI NID CURa ADMa DEVa PSAa PSDa OUR SAMa BUS PUR COM NAV INT\""),
     ("X-Content-Type-Options", "nosniff"),
     ("Vary", "Origin"),
+];
+
+/// What all have that are not to be kept: all but the few that are the same for everybody.
+const NOT_KEPT: [(&str, &str); 3] = [
+    ("Cache-Control", "no-cache,no-store,must-revalidate,max-age=0,proxy-revalidate,no-transform,private"),
+    ("Expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
+    ("Pragma", "no-cache"),
 ];
 
 /// An answer as the cases show it.
@@ -209,7 +213,7 @@ fn shown(reply: &Reply, to_head: bool, names: &mut Names) -> String {
     let tid = check_usual(reply);
     for line in lines {
         let (name, value) = line.split_once(": ").expect("a header");
-        let is_usual = USUAL.iter().any(|(usual, _)| *usual == name);
+        let is_usual = USUAL.iter().chain(&NOT_KEPT).any(|usual| *usual == (name, value));
         if is_usual || ["Date", "X-TID", "DCS"].contains(&name) || (name == "Content-Length" && !to_head) {
             continue;
         }
@@ -231,6 +235,12 @@ fn check_usual(reply: &Reply) -> String {
     let count = |name: &str| head.lines().skip(1).filter(|line| line.split(':').next() == Some(name)).count();
     for (name, value) in USUAL {
         assert_eq!((reply.header(name), count(name)), (Some(value), 1), "{name} in\n{head}");
+    }
+    let is_kept = reply.header("Cache-Control").is_some_and(|value| value.starts_with("public"));
+    for (name, value) in NOT_KEPT {
+        let expected = if is_kept { ("Cache-Control" == name).into() } else { 1 };
+        assert_eq!(count(name), expected, "{name} in\n{head}");
+        assert!(is_kept || reply.header(name) == Some(value), "{name} in\n{head}");
     }
     assert!(reply.header("Date").and_then(unix_s).is_some(), "{head}");
     let tid = reply.header("X-TID").expect("every answer has one");
