@@ -1,5 +1,5 @@
-//! Random calls of one visitor against the evaluator in full: whatever happened, her segments are those that her history
-//! makes, and nothing changes before the minute that the record names.
+//! Random calls of one visitor against the evaluator in full: whatever happened, her segments are those that her
+//! history makes, and nothing changes before the minute that the record names.
 
 use super::*;
 use crate::clock::Day;
@@ -139,7 +139,8 @@ impl Visitor {
         self.table.store(&self.profile, now.minute());
     }
 
-    /// As a shard does it, the other account first when some segment's time has come, and then compared with evaluating in full.
+    /// As a shard does it, the other account first when some segment's time has come, and then compared with
+    /// evaluating in full.
     fn place(&mut self, rules: &mut Rules, index: usize, now: Now) {
         if self.profile.next_change <= now.minute() {
             self.profile.forget_placed();
