@@ -1,8 +1,8 @@
 //! A visitor's trait entries in little-endian words of 32 bits.
 //!
 //! Goal: a visitor who comes all the time holds hundreds of entries, which are read and written at each of her calls,
-//! so an entry should cost a few instructions, and four bytes. Method: nearly every entry is one word, told apart by its
-//! low seven bits, so that reading it is a load and three shifts, without a loop over bytes. The others are longer:
+//! so an entry should cost a few instructions, and four bytes. Method: nearly every entry is one word, told apart by
+//! its low seven bits, so that reading it is a load and three shifts, without a loop over bytes. The others are longer:
 //!
 //! | low 7 bits | bytes | what, from low bits to high ones                                                     |
 //! |------------|-------|--------------------------------------------------------------------------------------|

@@ -10,7 +10,7 @@ use crate::profile::table::BUDGET_BYTES_MIN;
 use crate::profile::{ProfileTable, TraitInfo};
 use crate::segments::SegmentRule;
 
-const SEED: u64 = 0x91ac_e5;
+const SEED: u64 = 0x91_ace5;
 /// Of each of two accounts.
 const TRAITS: u64 = 8;
 const TODAY: u64 = 20_000;
