@@ -3,8 +3,8 @@
 //! Goal: cost follows what the visitor holds, not how many segments there are. Method: text ([`lexer`], [`parser`])
 //! becomes a tree ([`syntax`]), then tests of counters without any NOT ([`normal`]), which [`check`] judges and
 //! [`compile`] files under traits that a visitor needs at least one of; [`evaluate`] starts at the held traits and
-//! counts lazily, each counter at most once a call; when only some traits changed it starts at those. [`ages`] says how
-//! realisations count as they grow old.
+//! counts lazily, each counter at most once a call; when only some traits changed it starts at those. [`ages`] says
+//! how realisations count as they grow old.
 #![forbid(unsafe_code)]
 
 mod ages;

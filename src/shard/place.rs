@@ -2,9 +2,10 @@
 //!
 //! Goal: a visitor who comes all the time should not cost what all her traits cost, only what this call changed.
 //! Method: the profile knows the account and the ruleset by which its segments were last found, and the traits that
-//! changed since. As long as those are the same and no segment's time has come, only segments that name a changed trait are
-//! evaluated. In every other case all are: at a new visitor, on a new day, with a new ruleset, after another account's
-//! call, when `next_change` has come, when more changed than was noted, and while the visitor is in too many segments.
+//! changed since. As long as those are the same and no segment's time has come, only segments that name a changed trait
+//! are evaluated. In every other case all are: at a new visitor, on a new day, with a new ruleset, after another
+//! account's call, when `next_change` has come, when more changed than was noted, and while the visitor is in too many
+//! segments.
 
 use crate::clock::{Minute, Now};
 use crate::ids::{AccountIndex, SegmentId};

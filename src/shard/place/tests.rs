@@ -10,7 +10,7 @@ use crate::profile::table::BUDGET_BYTES_MIN;
 use crate::profile::{ProfileTable, TraitInfo};
 use crate::segments::SegmentRule;
 
-const SEED: u64 = 0x91ac_e5;
+const SEED: u64 = 0x91_ace5;
 /// Of each of two accounts.
 const TRAITS: u64 = 8;
 const TODAY: u64 = 20_000;
@@ -139,8 +139,8 @@ impl Visitor {
         self.table.store(&self.profile, now.minute());
     }
 
-    /// As a shard does it, the other account first when some segment's time has come, and then compared with evaluating
-    /// in full.
+    /// As a shard does it, the other account first when some segment's time has come, and then compared with
+    /// evaluating in full.
     fn place(&mut self, rules: &mut Rules, index: usize, now: Now) {
         if self.profile.next_change <= now.minute() {
             self.profile.forget_placed();
