@@ -243,7 +243,10 @@ fn expected_of(request: &Request<'_>) -> Expected {
     let to_head = request.method == Method::Head;
     // There is no control here that could make an opt-out last: one that is new is refused.
     let refuses = request.query.windows(14).any(|text| text == b"device_consent");
-    let opts_out = refuses || request.path.starts_with(b"/demoptout");
+    let opts_out = match request.path {
+        b"/demoptout" | b"/demoptout.jpg" => true,
+        path => refuses && [&b"/event"[..], b"/firstevent", b"/id", b"/id/rd"].contains(&path),
+    };
     if opts_out {
         return Expected::OptOut { to_head };
     }
