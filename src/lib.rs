@@ -16,6 +16,7 @@ pub mod clock;
 mod find;
 pub mod ids;
 pub mod limits;
+mod memory;
 pub mod metrics;
 pub mod template;
 pub mod writer;

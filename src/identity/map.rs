@@ -7,6 +7,7 @@
 use super::hash::KeyedHash;
 use super::uuid::Uuid;
 use crate::limits::DEVICES_PER_DECLARED_ID_MAX;
+use crate::memory;
 
 /// One mapping with its bucket's head: what the budget is divided by.
 pub const MAPPING_BYTES: usize = size_of::<Mapping>() + size_of::<u32>();
@@ -55,8 +56,8 @@ impl IdMap {
         let capacity = (budget_bytes / MAPPING_BYTES).clamp(1, NONE as usize - 1);
         let empty = Mapping { key: [0; 2], uuid: Uuid::default(), older: NONE, live: false };
         IdMap {
-            heads: vec![NONE; capacity].into(),
-            ring: vec![empty; capacity].into(),
+            heads: memory::table(NONE, capacity),
+            ring: memory::table(empty, capacity),
             next_place: 0,
             len: 0,
             evictions: 0,

@@ -1,6 +1,8 @@
 //! Memory for records: cells of one cache line from one free list. A record is a chain of them, so records of all sizes
 //! share one pool, nothing ever moves, and the pool never fragments.
 
+use crate::memory;
+
 /// What one cell of a chain holds.
 pub(super) const PAYLOAD_BYTES: usize = CELL_BYTES - LINK_BYTES;
 pub(super) const CELL_BYTES: usize = 64;
@@ -29,11 +31,11 @@ struct Cell {
 const _: () = assert!(size_of::<Cell>() == CELL_BYTES);
 
 impl CellPool {
-    /// `count` cells. Linking them into the free list touches all the memory.
+    /// `count` cells.
     pub(super) fn new(count: u32) -> CellPool {
         assert!(count > 0 && count < u32::MAX);
         let empty = Cell { next: NONE, payload: [0; PAYLOAD_BYTES] };
-        let mut cells: Box<[Cell]> = vec![empty; count as usize + 1].into();
+        let mut cells = memory::table(empty, count as usize + 1);
         for number in 1..count {
             cells[number as usize].next = number + 1;
         }

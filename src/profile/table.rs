@@ -13,6 +13,7 @@ use super::day_of;
 use super::record::Profile;
 use crate::clock::Minute;
 use crate::identity::{KeyedHash, TableHash, Uuid};
+use crate::memory;
 
 /// The least that a table can be made with: it must hold the largest record there can be.
 pub const BUDGET_BYTES_MIN: usize = 256 * 1024;
@@ -127,12 +128,9 @@ impl ProfileTable {
         let lines = (budget_bytes / CELL_BYTES).min(u32::MAX as usize - 1);
         let bucket_count = lines / (1 + CELLS_PER_BUCKET);
         let cell_count = lines - bucket_count - 1;
-        let mut buckets: Box<[Bucket]> = vec![Bucket([Slot::EMPTY; SLOTS]); bucket_count].into();
-        // Memory that was only asked for in zeroed form may not be there yet.
-        buckets.iter_mut().for_each(|bucket| *std::hint::black_box(bucket) = Bucket([Slot::EMPTY; SLOTS]));
         ProfileTable {
             hash,
-            buckets,
+            buckets: memory::table(Bucket([Slot::EMPTY; SLOTS]), bucket_count),
             cells: CellPool::new(cell_count as u32),
             record: Vec::with_capacity(RECORD_BYTES_MAX + CELL_BYTES),
             counters: Counters::default(),

@@ -1,0 +1,46 @@
+//! Memory for tables that are read at random places.
+//!
+//! Goal: a look-up waits for its cache line and for nothing else. In pages of 4 KiB it waits for the page's translation
+//! too, which in a virtual machine is as many reads again. Method: the kernel is asked for huge pages, which it gives as
+//! far as it has any, and all is written at once, so that nothing is left to be had later.
+//!
+//! Source: madvise(2), MADV_HUGEPAGE; the kernel's admin-guide/mm/transhuge.
+
+use std::mem::MaybeUninit;
+
+/// Smaller tables stay in the caches' reach anyhow.
+const WORTHWHILE_BYTES: usize = 4 << 20;
+const PAGE_BYTES: usize = 4096;
+
+/// `count` times `value`.
+pub(crate) fn table<T: Copy>(value: T, count: usize) -> Box<[T]> {
+    let mut items = Vec::with_capacity(count);
+    prefer_huge_pages(items.spare_capacity_mut());
+    items.resize(count, value);
+    items.into()
+}
+
+/// A hint: a kernel without huge pages serves as well, and slower.
+fn prefer_huge_pages<T>(room: &mut [MaybeUninit<T>]) {
+    let bytes = size_of_val(room);
+    let skipped = room.as_ptr().addr().wrapping_neg() % PAGE_BYTES;
+    if bytes < WORTHWHILE_BYTES {
+        return;
+    }
+    // SAFETY: the range lies within `room`, begins at a page, and the advice changes nothing of what it holds.
+    unsafe { libc::madvise(room.as_mut_ptr().byte_add(skipped).cast(), bytes - skipped, libc::MADV_HUGEPAGE) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_holds_its_value_everywhere() {
+        for count in [0, 1, WORTHWHILE_BYTES / 8 + 3] {
+            let table = table(0x0123_4567_89ab_cdef_u64, count);
+            assert_eq!(table.len(), count);
+            assert!(table.iter().all(|value| *value == 0x0123_4567_89ab_cdef));
+        }
+    }
+}
