@@ -1,5 +1,8 @@
 //! The main runtime over real sockets on the loopback: what the seam promises, checked from the other end of the wire.
 
+mod without;
+
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use pinion::ids::ShardId;
 use pinion::reactor::mailbox::{Endpoint, mesh};
-use pinion::reactor::uring::{Config, Counters, Uring};
+use pinion::reactor::uring::{Config, Counters, Uring, Without};
 use pinion::reactor::{Buffer, ConnId, Event, Handler, Io};
 
 /// What the tests' threads say to each other.
@@ -31,8 +34,14 @@ struct Running<H> {
     thread: JoinHandle<(H, Counters, (usize, usize))>,
 }
 
+thread_local! {
+    /// What runtimes of this test do without.
+    static WITHOUT: Cell<Without> = Cell::default();
+}
+
 fn config() -> Config {
     Config {
+        without: WITHOUT.get(),
         listeners: vec!["127.0.0.1:0".parse().unwrap()],
         connections_max: 256,
         outgoing_max: 16,
@@ -645,12 +654,12 @@ fn ping_pong(throws: u32, spin_ns: u64) -> Vec<Counters> {
     let threads: Vec<_> = shards
         .into_iter()
         .map(|mailbox| {
-            let tell = tell.clone();
+            let (tell, config) = (tell.clone(), config());
             thread::spawn(move || {
                 let id = mailbox.id().0;
                 let cores = thread::available_parallelism().unwrap().get();
                 let core = (cores > 1).then_some(usize::from(id));
-                let config = Config { core, listeners: Vec::new(), spin_ns, ..config() };
+                let config = Config { core, listeners: Vec::new(), spin_ns, ..config };
                 let mut uring = Uring::new(&config, mailbox).unwrap();
                 tell.send(()).unwrap();
                 let mut player = Player { id, other: ShardId(1 - id), throws, last: 0, stopping: false };

@@ -24,6 +24,7 @@ use pinion::http::response::{Answer, ResponseParser};
 use pinion::identity::Secret;
 use pinion::ids::ShardId;
 use pinion::metrics::{Gauges, ShardMetrics, Totals};
+use pinion::reactor::uring::Without;
 use pinion::ruleset::Ruleset;
 use pinion::shard::Plan;
 
@@ -41,6 +42,7 @@ pub struct Options {
     pub connections_max: usize,
     pub on_ready: Option<fn(ShardId)>,
     pub runtime: Runtime,
+    pub without: Without,
     /// What profiles and ids may take, of all shards together.
     pub memory_bytes: usize,
 }
@@ -53,6 +55,7 @@ impl Default for Options {
             connections_max: 1_024,
             on_ready: None,
             runtime: Runtime::Uring,
+            without: Without::default(),
             memory_bytes: 64 << 20,
         }
     }
@@ -93,6 +96,7 @@ impl Server {
             listeners: vec![([127, 0, 0, 1], 0).into()],
             cores: vec![None; options.shards.into()],
             spin_ns: 0,
+            without: options.without,
             secret: secret(),
             entropy: [9; 32],
             on_ready: options.on_ready,

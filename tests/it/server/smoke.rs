@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pinion::config::file::Runtime;
+use pinion::reactor::uring::FEATURES;
 
 use super::partner::{Act, Partner, json};
 use super::{Options, Server, alone};
@@ -11,21 +12,32 @@ pub const CONFIG: &str = include_str!("smoke.toml");
 
 #[test]
 fn a_partner_that_is_asked_during_the_call_gives_its_segment_to_the_answer() {
-    main_job(Runtime::Uring);
+    main_job(Runtime::Uring, "");
 }
 
 #[test]
 fn the_second_runtime_does_the_same_job() {
-    main_job(Runtime::Glommio);
+    main_job(Runtime::Glommio, "");
 }
 
-fn main_job(runtime: Runtime) {
+/// The paths that are there to be measured.
+#[test]
+fn the_main_runtime_can_do_without_what_makes_it_fast() {
+    for features in FEATURES {
+        main_job(Runtime::Uring, features);
+    }
+    main_job(Runtime::Uring, &FEATURES.join(","));
+}
+
+fn main_job(runtime: Runtime, without: &str) {
+    let without = without.parse().expect("features have their names");
     let _alone = alone();
     let partner = Partner::start(Act::Answer(
         Duration::from_millis(3),
         json(r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#),
     ));
-    let server = Server::start(CONFIG, Options { runtime, partners: vec![partner.address], ..Options::default() });
+    let server =
+        Server::start(CONFIG, Options { runtime, without, partners: vec![partner.address], ..Options::default() });
     let mut client = server.connect();
     let start = Instant::now();
     let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2&c_product=camera", "");

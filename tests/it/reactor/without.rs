@@ -1,0 +1,81 @@
+//! The same cases on the paths that are there to be measured: each thing that the runtime can do without, and all at
+//! once, must change its speed only.
+
+use pinion::reactor::uring::{FEATURES, Without};
+
+use super::*;
+
+/// Everything that a connection can go through.
+const CASES: &[fn()] = &[
+    echoes_and_tells_the_peer,
+    sends_more_than_the_sockets_hold,
+    two_thousand_connections_leave_every_slot_free,
+    a_full_table_lets_clients_wait,
+    accepting_can_be_stopped_and_taken_up_again,
+    a_paused_connection_gets_nothing_and_loses_nothing,
+    the_end_comes_after_the_bytes_before_it_even_when_paused,
+    a_half_closed_client_still_gets_its_answer,
+    a_reset_is_told_as_one,
+    closing_sends_the_answer_first_even_if_bytes_are_unread,
+    an_abort_resets,
+    an_abort_gives_a_stuck_buffer_back_before_it_closes,
+    a_runtime_may_end_with_everything_under_way,
+    connects_as_often_as_slots_allow,
+    a_refused_connection_is_told_and_closed,
+    a_connect_that_hangs_can_be_given_up,
+    control_gets_an_answer_each_time,
+];
+
+fn hold_without(features: &str) {
+    let without: Without = features.parse().unwrap();
+    WITHOUT.set(without);
+    CASES.iter().for_each(|case| case());
+    if !without.buffer_ring {
+        starving_connections_all_get_their_turn();
+    }
+    let counters = ping_pong(1_000, 0);
+    assert!(counters.iter().all(|counters| counters.messages >= 499), "{counters:?}");
+}
+
+#[test]
+fn multishot() {
+    hold_without("multishot");
+}
+
+#[test]
+fn the_buffer_ring() {
+    hold_without("buffer-ring");
+}
+
+#[test]
+fn deferred_work() {
+    hold_without("defer-taskrun");
+}
+
+#[test]
+fn direct_descriptors() {
+    hold_without("fixed-files");
+}
+
+#[test]
+fn the_registered_ring() {
+    hold_without("ring-fd");
+}
+
+#[test]
+fn everything() {
+    hold_without(&FEATURES.join(","));
+}
+
+/// Sockets that are files of the process are closed with the runtime that had them.
+#[test]
+fn no_file_is_left_behind() {
+    WITHOUT.set("fixed-files".parse().unwrap());
+    let running = start(config(), Echo::default());
+    let mut streams: Vec<_> = (0..8).map(|_| client(running.address)).collect();
+    streams.iter_mut().for_each(|stream| assert_eq!(echo_through(stream, b"here"), b"here"));
+    running.stop();
+    for mut stream in streams {
+        assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "the socket is still open");
+    }
+}
