@@ -1,7 +1,8 @@
 //! The ring itself: set up with what the kernel offers, filled, entered and drained.
 //!
 //! Everything here runs on one thread, and with DEFER_TASKRUN the kernel touches our memory within `io_uring_enter`
-//! of that thread only (or in a worker on its behalf); without it, within any system call of that thread. The type can't leave its thread: it is not `Send`.
+//! of that thread only (or in a worker on its behalf); without it, within any system call of that thread. The type
+//! can't leave its thread: it is not `Send`.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};

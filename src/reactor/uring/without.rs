@@ -1,6 +1,6 @@
 //! What the runtime can be told to do without, so that the worth of each thing can be measured: the same program, on
-//! another of the kernel's paths. Each way is whole and correct, and none is faster than having everything; so this
-//! is for measuring (`--reactor-without`), not for serving.
+//! another of the kernel's paths. Each way is whole and correct, but it is there for measuring (`--reactor-without`),
+//! not for serving.
 
 use std::str::FromStr;
 
