@@ -17,6 +17,8 @@ pub(super) struct Effort {
     pub seconds: f64,
     /// Before it: connections settle, visitors return.
     pub warm_seconds: f64,
+    /// Of the steps that fill the table, at most so many.
+    pub visitors_max: u64,
 }
 
 pub(super) struct Bench {
@@ -110,6 +112,16 @@ impl Bench {
         if !self.results.missing.iter().any(|missing| missing == fault) {
             eprintln!("loadtest: left out: {fault}");
             self.results.missing.push(fault.to_owned());
+        }
+    }
+
+    /// Turns about which `fault` has something to say prove nothing.
+    pub(super) fn doubt(&mut self, fault: impl Fn(&Turn) -> Option<String>) {
+        for turn in &mut self.results.turns {
+            if let Some(fault) = fault(turn) {
+                println!("{:>3} {}: disturbed: {fault}", turn.group, turn.variant);
+                turn.saturated.push(fault);
+            }
         }
     }
 

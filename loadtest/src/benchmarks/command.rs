@@ -31,6 +31,9 @@ pub struct Bench {
     /// What goes before it.
     #[arg(long, default_value_t = 1.5)]
     warm_seconds: f64,
+    /// For machines with little memory or time: tables of more visitors are left out.
+    #[arg(long, default_value_t = 10_000_000)]
+    visitors_max: u64,
     /// Where the figures go, instead of docs/benchmarks; the page goes beside.
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
@@ -54,8 +57,8 @@ pub fn bench(arguments: &Bench) -> Result<(), String> {
         return Ok(());
     }
     let _priority = Priority::raise();
-    let Bench { rounds, seconds, warm_seconds, .. } = *arguments;
-    let effort = Effort { rounds: rounds.max(1), seconds, warm_seconds };
+    let Bench { rounds, seconds, warm_seconds, visitors_max, .. } = *arguments;
+    let effort = Effort { rounds: rounds.max(1), seconds, warm_seconds, visitors_max };
     let folder = arguments.into.clone().unwrap_or_else(committed);
     let scratch = crate::run::results_folder().join("bench");
     std::fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;

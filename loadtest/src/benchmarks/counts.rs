@@ -34,6 +34,7 @@ pub(super) fn measure(bench: &mut Bench, _: &Path) -> Result<(), String> {
     // The load ends with the server, and what became of it says nothing.
     drop(target);
     let _ = load.join();
+    test_allocations(bench);
     for count in [1_000_000, 10_000_000] {
         bench.count(&format!("bytes of a visitor among {count}"), bytes_per_visitor(count));
     }
@@ -64,6 +65,28 @@ fn watch(bench: &mut Bench, script: &str, pid: u32) -> Result<(), String> {
     }
     bench.count(&format!("{name}: faults"), faults as f64);
     Ok(())
+}
+
+/// Probes in the C library need a kernel that has them; the tests' own allocator needs nothing.
+fn test_allocations(bench: &mut Bench) {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--locked", "--test", "it", "allocations::"]);
+    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    match cargo.output().map(|output| passed(&String::from_utf8_lossy(&output.stdout))) {
+        Ok(Some((passed, failed))) => {
+            bench.count("allocations: tests passed", passed);
+            bench.count("allocations: tests failed", failed);
+        }
+        _ => bench.miss("the tests of allocations did not run: they need cargo"),
+    }
+}
+
+/// Reads `test result: ok. 3 passed; 0 failed; ...`.
+fn passed(said: &str) -> Option<(f64, f64)> {
+    let line = said.lines().find_map(|line| line.strip_prefix("test result: "))?;
+    let (_, counts) = line.split_once(". ")?;
+    let mut counts = counts.split("; ").map(|part| part.split_once(' ').and_then(|(count, _)| count.parse().ok()));
+    Some((counts.next()??, counts.next()??)).filter(|(passed, failed): &(f64, f64)| passed + failed > 0.0)
 }
 
 fn per_request(line: &str) -> Option<(f64, &str)> {
@@ -97,7 +120,7 @@ fn bytes_per_visitor(count: u64) -> f64 {
     for number in 0..count {
         let (high, low) = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15), number.wrapping_mul(0xBF58_476D_1CE4_E5B9) ^ 1);
         profile.uuid = Uuid::from_bits(high, low);
-        table.store(&mut profile, NOW.minute());
+        table.store(&profile, NOW.minute());
     }
     table.memory().bytes_per_profile()
 }
@@ -109,6 +132,9 @@ mod tests {
     #[test]
     fn counts_are_read_from_what_scripts_say() {
         assert_eq!(per_request("         0.042 io_uring_enter per request"), Some((0.042, "io_uring_enter")));
+        let said = "running 2 tests\n\ntest result: FAILED. 1 passed; 2 failed; 0 ignored; finished in 1.93s\n";
+        assert_eq!(passed(said), Some((1.0, 2.0)));
+        assert_eq!(passed("test result: ok. 0 passed; 0 failed; 9 filtered out"), None);
         assert_eq!(per_request("requests: 12 in 3 s, watched by strace"), None);
     }
 

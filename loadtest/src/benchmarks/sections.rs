@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::goals::factor;
-use super::{ADDED, CPU, Measure, P50, P99, RATE, Results, Spread};
+use super::{ADDED, CPU, LOOKUPS, Measure, P50, P99, RATE, Results, Spread};
 use crate::verdict::format_ns;
 
 /// What a step's variants are compared with.
@@ -45,6 +45,7 @@ fn table(text: &mut String, results: &Results) {
         "ablation" | "rules" | "visitors" | "connections" | "shards" => Beside::First,
         _ => Beside::Nothing,
     };
+    let has_lookups = results.turns.iter().any(|turn| turn.lookups_per_request > 0.0);
     let has_added = variants.iter().any(|variant| results.value(variant, ADDED).is_some());
     let has_closed = results.turns.iter().any(|turn| turn.is_closed);
     let compared = match beside {
@@ -53,6 +54,7 @@ fn table(text: &mut String, results: &Results) {
         Beside::Nothing => Vec::new(),
     };
     let mut heads = vec!["", "answered", "CPU per request", "p50", "p99"];
+    heads.extend(has_lookups.then_some("lookups a request"));
     heads.extend(has_added.then_some("added, p99"));
     heads.extend(compared.iter().map(String::as_str));
     heads.push("turns");
@@ -61,6 +63,8 @@ fn table(text: &mut String, results: &Results) {
         let mut cells = vec![(*variant).to_owned()];
         cells.push(results.value(variant, RATE).map_or("-".to_owned(), |rate| format!("{:.0}/s", rate.median)));
         cells.extend([CPU, P50, P99].map(|measure| time(results.value(variant, measure))));
+        let lookups = results.value(variant, LOOKUPS).map_or(0.0, |lookups| lookups.median);
+        cells.extend(has_lookups.then(|| format!("{lookups:.2}")));
         cells.extend(has_added.then(|| time(results.value(variant, ADDED))));
         let ratio = |measure: Measure| {
             let sides = if matches!(beside, Beside::First) { (*variant, first) } else { (first, *variant) };

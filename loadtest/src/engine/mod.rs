@@ -318,8 +318,8 @@ impl Engine {
             Pace::Schedule if self.schedule.peek().is_some() => return false,
             Pace::Schedule => self.schedule.end_ns(),
             Pace::Closed { ns } => ns,
-            Pace::Count { requests } if self.recorder.sent_total < requests => return false,
-            Pace::Count { .. } => 0,
+            // Those without an answer end by their own timeout.
+            Pace::Count { requests } => return self.recorder.sent_total >= requests && self.in_flight == 0,
         };
         let is_quiet = self.in_flight == 0 && self.backlog.is_empty();
         now_ns >= start_ns + end_ns && (is_quiet || now_ns >= start_ns + end_ns + self.timeout_ns)

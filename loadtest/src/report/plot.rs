@@ -127,17 +127,17 @@ pub struct SizePoint {
 
 /// Time against a size, both on logarithmic axes.
 pub fn against_size(title: &str, label: &str, points: &[SizePoint]) -> String {
-    let of: [(&str, &'static str, fn(&SizePoint) -> Option<f64>); 3] = [
-        ("CPU per request", COLOURS[1], |point| point.cpu_ns),
-        ("p50", COLOURS[3], |point| point.p50_ns),
-        ("p99", COLOURS[0], |point| point.p99_ns),
-    ];
-    let series = of.map(|(name, colour, value)| Series {
+    let line = |name: &str, colour, value: fn(&SizePoint) -> Option<f64>| Series {
         name: name.to_owned(),
         colour,
         points: points.iter().filter_map(|p| Some((p.x.log10(), value(p)?.max(1.0).log10()))).collect(),
         shape: Shape::LineAndDots,
-    });
+    };
+    let series = [
+        line("CPU per request", COLOURS[1], |point| point.cpu_ns),
+        line("p50", COLOURS[3], |point| point.p50_ns),
+        line("p99", COLOURS[0], |point| point.p99_ns),
+    ];
     let heights = || series.iter().flat_map(|series| &series.points).map(|(_, y)| *y);
     let (from, to) = (heights().fold(f64::INFINITY, f64::min), heights().fold(f64::NEG_INFINITY, f64::max));
     let (from, to) = if from <= to { (from.floor(), to.ceil().max(from.floor() + 1.0)) } else { (3.0, 6.0) };
