@@ -51,7 +51,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "rules", seconds: 130, about: "The cost of an event against the number of rules.", measure: rules },
     Step {
         name: "visitors",
-        seconds: 330,
+        seconds: 420,
         about: "The cost of an event against the number of visitors that the table holds, each as likely as the next.",
         measure: visitors,
     },
