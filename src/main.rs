@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use pinion::config::file;
 use pinion::control::{check, server};
 use pinion::demo;
+use pinion::reactor::uring::Without;
 
 /// A real-time data collection server.
 ///
@@ -34,6 +35,10 @@ enum Command {
         /// What moves the bytes; without it the config decides, or else what the kernel has.
         #[arg(long)]
         runtime: Option<Runtime>,
+        /// What the main runtime does without, joined by commas: multishot, buffer-ring, defer-taskrun, fixed-files,
+        /// ring-fd. Only to measure what each is worth.
+        #[arg(long, value_name = "FEATURES", default_value = "", hide = true)]
+        reactor_without: Without,
     },
     /// Check a config without serving.
     ///
@@ -84,11 +89,15 @@ impl From<Runtime> for file::Runtime {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve { config, runtime } => server::run(&server::Options::Serve { config }, runtime.map(Into::into)),
+        Command::Serve { config, runtime, reactor_without } => {
+            let reactor = server::Reactor { runtime: runtime.map(Into::into), without: reactor_without };
+            server::run(&server::Options::Serve { config }, reactor)
+        }
         Command::Check { config } => check::run(config.as_deref()),
         Command::Demo { listen, page, admin, runtime } => {
             let addresses = demo::Addresses { data: listen, admin, page };
-            server::run(&server::Options::Demo(addresses), runtime.map(Into::into))
+            let reactor = server::Reactor { runtime: runtime.map(Into::into), ..Default::default() };
+            server::run(&server::Options::Demo(addresses), reactor)
         }
     }
 }

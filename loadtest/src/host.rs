@@ -3,10 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What every result says about where it was measured.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     pub commit: String,
     pub kernel: String,
@@ -83,6 +83,8 @@ pub struct Cores {
     pub all: Vec<usize>,
     pub server: Vec<usize>,
     pub generator: Option<usize>,
+    /// The one core for all of a server that is not pinned otherwise.
+    pub confined: Option<usize>,
 }
 
 impl Cores {
@@ -94,12 +96,18 @@ impl Cores {
         Cores::of(parse_list(list.trim()), shards)
     }
 
+    /// All shards of the server on the first core, however many they are.
+    pub fn confined() -> Cores {
+        let cores = Cores::share(1);
+        Cores { confined: cores.server.first().copied(), server: Vec::new(), ..cores }
+    }
+
     fn of(all: Vec<usize>, shards: u16) -> Cores {
         if all.len() <= usize::from(shards) {
-            return Cores { all, server: Vec::new(), generator: None };
+            return Cores { all, ..Cores::default() };
         }
         let server = all[..usize::from(shards)].to_vec();
-        Cores { server, generator: all.last().copied(), all }
+        Cores { server, generator: all.last().copied(), all, confined: None }
     }
 }
 
@@ -159,6 +167,13 @@ fn steal(stat: &str, cores: &[usize]) -> (u64, u64) {
     (total, stolen)
 }
 
+/// What programs may still take.
+pub fn memory_available_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    line.and_then(first_number).unwrap_or(0) * 1_024
+}
+
 /// CPU time of all threads of a process, the kernel's workers for its rings included, in nanoseconds.
 pub fn cpu_ns(pid: u32) -> Option<u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
@@ -188,7 +203,10 @@ fn ticks(stat: &str) -> Option<u64> {
 
 fn commit() -> String {
     let commit = output("git", &["rev-parse", "--short=12", "HEAD"]);
-    let is_changed = !output("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
+    // Results that were just written are no change of what is measured.
+    let sources = ["--", ":/", ":(top,exclude)docs"];
+    let status = [&["status", "--porcelain", "--untracked-files=no"][..], &sources].concat();
+    let is_changed = !output("git", &status).is_empty();
     if is_changed { format!("{commit}, with changes") } else { commit }
 }
 

@@ -11,6 +11,7 @@
 
 pub mod answers;
 pub mod bare;
+pub mod benchmarks;
 pub mod engine;
 pub mod find_max;
 pub mod host;

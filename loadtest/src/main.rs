@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
+use loadtest::benchmarks;
+use loadtest::engine::Pace;
 use loadtest::host::{Cores, Priority};
 use loadtest::run::{Run, Setting, Stall};
 use loadtest::scenario::{SUITES, Scenario};
@@ -38,6 +40,8 @@ enum Command {
     },
     Simulate(simulator::command::Arguments),
     Peer(peers::command::Arguments),
+    Bench(benchmarks::command::Bench),
+    Document(benchmarks::command::Document),
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,13 +57,15 @@ struct RunArguments {
     /// What must hold, instead of the scenario's budgets; may be given several times.
     #[arg(long = "budget", value_name = "BUDGET")]
     budgets: Vec<Budget>,
-    /// Whom to offer it to: pinion (started here), uring, glommio, bare, or an ADDRESS where something answers.
+    /// Whom to offer it to: pinion (started here), uring, glommio, without-FEATURE, bare, or an ADDRESS where something
+    /// answers.
     #[arg(long, default_value = "pinion")]
     target: String,
     /// Find the highest rate at which all budgets hold.
     #[arg(long, conflicts_with = "versus")]
     find_max: bool,
-    /// Compare with a peer in turns: uring, glommio, bare, or an ADDRESS.
+    /// Compare with a peer in turns: uring, glommio, without-FEATURE, bare, nginx-empty-gif, nginx-lua, hyper, or an
+    /// ADDRESS.
     #[arg(long, value_name = "PEER")]
     versus: Option<String>,
     /// Leave the scenario's partners out: the job without lookups.
@@ -89,6 +95,8 @@ fn main() -> ExitCode {
         Command::Config { scenario } => config(&scenario),
         Command::Simulate(arguments) => simulator::command::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Peer(arguments) => peers::command::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Bench(arguments) => benchmarks::command::bench(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Document(arguments) => benchmarks::command::document(&arguments).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|fault| {
         eprintln!("loadtest: {fault}");
@@ -109,7 +117,7 @@ fn offer(arguments: &RunArguments) -> Result<ExitCode, String> {
         .stall_ms
         .map(|ms| Stall { length: Duration::from_millis(ms), every: Duration::from_millis(arguments.stall_every_ms) });
     let generator_rate = Some(run::calibrate(&scenario, &cores)?);
-    let setting = Setting { cores, generator_rate, stall, is_quiet: arguments.quiet };
+    let setting = Setting { cores, generator_rate, stall, is_quiet: arguments.quiet, pace: Pace::Schedule };
     if arguments.find_max {
         return highest_rate(&scenario, &kind, &setting, &folder);
     }
@@ -200,9 +208,8 @@ fn scenario(arguments: &RunArguments) -> Result<Scenario, String> {
     Ok(scenario)
 }
 
-/// Beside this crate's sources, wherever it was called from.
 fn results(arguments: &RunArguments) -> PathBuf {
-    arguments.results.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("results"))
+    arguments.results.clone().unwrap_or_else(run::results_folder)
 }
 
 fn list() {

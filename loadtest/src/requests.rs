@@ -30,6 +30,8 @@ pub struct Source {
     seed: u64,
     zipf: Zipf,
     new_share: f64,
+    /// Of the population: how many come one after the other, if they do.
+    in_turn: Option<u64>,
     signals: u32,
     /// Of each kind, the share of requests that are of it or of one before it.
     up_to: [f64; 6],
@@ -52,6 +54,7 @@ impl Source {
             seed: scenario.seed,
             zipf: Zipf::new(scenario.population.visitors, scenario.population.zipf),
             new_share: scenario.population.new_share,
+            in_turn: scenario.population.in_turn.then_some(scenario.population.visitors),
             signals: scenario.signals,
             up_to,
             number: 0,
@@ -65,7 +68,10 @@ impl Source {
         self.number += 1;
         let at = self.random.share();
         let kind = KINDS[self.up_to.iter().position(|share| at < *share).unwrap_or(0)];
-        let visitor = self.zipf.draw(&mut self.random);
+        let visitor = match self.in_turn {
+            Some(visitors) => number % visitors,
+            None => self.zipf.draw(&mut self.random),
+        };
         let is_new = self.random.share() < self.new_share;
         let uuid = (kind == Kind::Server || !is_new).then(|| population::uuid(self.seed, visitor));
         out.clear();

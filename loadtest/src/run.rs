@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,7 +16,7 @@ use crate::bare::Bare;
 use crate::engine::{Engine, Outcome, Pace, Progress, Slots};
 use crate::host::{Cores, Host, StealMeter};
 use crate::progress::Bar;
-use crate::scenario::{Partner, PhaseKind, Player, Scenario};
+use crate::scenario::{Mix, Partner, PhaseKind, Player, Scenario};
 use crate::simulator::{self, Profile, Simulator};
 use crate::target::{Kind, Target};
 use crate::verdict::{Evidence, Verdict};
@@ -26,6 +26,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long the generator looks for its own limit.
 const CALIBRATION_NS: u64 = 1_000_000_000;
 const CALIBRATION_CONNECTIONS: u32 = 64;
+const FILL_PIPELINE: u32 = 8;
 
 /// A server that is stopped for a while again and again, to see whether anyone notices.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,7 @@ pub struct Setting {
     pub generator_rate: Option<f64>,
     pub stall: Option<Stall>,
     pub is_quiet: bool,
+    pub pace: Pace,
 }
 
 /// A run that is over.
@@ -63,6 +65,11 @@ impl Run {
     }
 }
 
+/// Where runs leave what is not to be kept: beside this crate's sources, wherever it was called from.
+pub fn results_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
+}
+
 /// Runs the scenario once, its target freshly started.
 ///
 /// # Errors
@@ -76,12 +83,34 @@ pub fn run(scenario: &Scenario, kind: &Kind, setting: &Setting, folder: &Path) -
     let desk = generator.desk;
     let partners: Vec<_> = simulators.iter().map(|one| one.as_ref().map_or(desk, |one| one.address)).collect();
     let target = Target::start(kind, scenario, &setting.cores, &partners, folder)?;
+    attend(generator, progress, &target, scenario, kind, setting)
+}
+
+/// Runs the scenario, whose partners nobody plays, once against a target that was started before.
+///
+/// # Errors
+/// What kept it from running, in words.
+pub fn run_on(target: &Target, scenario: &Scenario, kind: &Kind, setting: &Setting) -> Result<Run, String> {
+    let progress = Arc::new(Progress::default());
+    let generator = Generator::start(scenario, setting.cores.generator, Arc::clone(&progress))?;
+    attend(generator, progress, target, scenario, kind, setting)
+}
+
+/// From the first request to the last.
+fn attend(
+    generator: Generator,
+    progress: Arc<Progress>,
+    target: &Target,
+    scenario: &Scenario,
+    kind: &Kind,
+    setting: &Setting,
+) -> Result<Run, String> {
     let host = Host::read(&setting.cores);
-    let mut watch = Watch::new(scenario, &target, &progress);
+    let mut watch = Watch::new(scenario, target, &progress);
     let bar = Bar::new(scenario, setting.is_quiet);
     let steal = StealMeter::start(&setting.cores);
     let staller = setting.stall.map(|stall| Staller::start(stall, &target.pids));
-    let _ = generator.begin.send((target.address, Pace::Schedule));
+    let _ = generator.begin.send((target.address, setting.pace));
     while !generator.thread.is_finished() {
         thread::sleep(LOOK);
         watch.look();
@@ -130,6 +159,20 @@ pub fn calibrate(scenario: &Scenario, cores: &Cores) -> Result<f64, String> {
     let bare = Bare::start(listen, cores.server.first().copied(), None).map_err(|error| error.to_string())?;
     let outcome = offer(&scenario, bare.address, Pace::Closed { ns: CALIBRATION_NS }, cores.generator)?;
     Ok(outcome.answered_total as f64 / (CALIBRATION_NS as f64 / 1e9))
+}
+
+/// Lets each visitor come once, one after the other, as fast as the target takes them.
+///
+/// # Errors
+/// What kept it from running, or how many had no answer.
+pub fn fill(scenario: &Scenario, target: SocketAddr, core: Option<usize>) -> Result<(), String> {
+    let mut scenario = scenario.clone();
+    scenario.mix = Mix { server: 1.0, ..Mix::default() };
+    scenario.population.in_turn = true;
+    (scenario.connections, scenario.pipeline) = (CALIBRATION_CONNECTIONS, FILL_PIPELINE);
+    let outcome = offer(&scenario, target, Pace::Count { requests: scenario.population.visitors }, core)?;
+    let failed = outcome.faults.total();
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} visitors had no answer: {:?}", outcome.faults)) }
 }
 
 /// Offers the scenario to whatever is at an address.

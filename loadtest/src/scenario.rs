@@ -74,6 +74,9 @@ pub struct Population {
     pub zipf: f64,
     /// The share of browser calls that come without any id.
     pub new_share: f64,
+    /// Visitors come one after the other instead of by chance, each as often as all others.
+    #[serde(default)]
+    pub in_turn: bool,
 }
 
 /// How often each kind of call is made, relative to the others.

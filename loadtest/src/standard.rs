@@ -155,7 +155,15 @@ fn segment(random: &mut Random, scenario: &Scenario) -> String {
             let known = u64::from(PARTNER_TRAIT) + 1 + random.below(partners * PARTNER_SEGMENTS);
             format!("{known}T")
         }
-        _ => format!("[{}T] <= 7D AND NOT {}T", trait_id(random), trait_id(random)),
+        _ => {
+            let recent = trait_id(random);
+            let mut absent = trait_id(random);
+            // The same one twice could never be.
+            while absent == recent && rules > 1 {
+                absent = trait_id(random);
+            }
+            format!("[{recent}T] <= 7D AND NOT {absent}T")
+        }
     }
 }
 
@@ -171,6 +179,12 @@ mod tests {
         assert!(scenario.server.rules >= 10_000 && scenario.server.segments >= 200 && scenario.partners.len() == 3);
         assert_eq!(text, config(&scenario, &[0], &vec![address; scenario.partners.len()]));
         if let Err(errors) = pinion::config::file::parse(&text, "standard.toml") {
+            panic!("{}", errors[0]);
+        }
+        let mut few = scenario;
+        few.server.rules = 100;
+        let text = config(&few, &[0], &vec![address; few.partners.len()]);
+        if let Err(errors) = pinion::config::load(&text, "few.toml") {
             panic!("{}", errors[0]);
         }
     }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum as _;
+use pinion::reactor::uring::Without;
 
 use crate::host::{self, Cores};
 use crate::peers::{self, Peer};
@@ -23,6 +24,8 @@ const START: Duration = Duration::from_secs(60);
 pub enum Kind {
     /// Our server, on the runtime that it chooses or on this one.
     Pinion { runtime: Option<&'static str> },
+    /// Our server, its reactor without some of what makes it fast.
+    Without { features: String },
     /// Another program, or our own server with nothing but the built-in config.
     Peer(peers::Name),
     /// Started by someone else: its CPU can't be read.
@@ -37,10 +40,15 @@ impl Kind {
             "pinion" => Ok(Kind::Pinion { runtime: None }),
             "uring" => Ok(Kind::Pinion { runtime: Some("uring") }),
             "glommio" => Ok(Kind::Pinion { runtime: Some("glommio") }),
+            _ if name.starts_with(WITHOUT) => {
+                let features = name[WITHOUT.len()..].to_owned();
+                features.parse::<Without>()?;
+                Ok(Kind::Without { features })
+            }
             _ => {
                 let address = name.parse().map(Kind::At);
                 let peer = peers::Name::from_str(name, false).map(Kind::Peer);
-                let names = "uring, glommio, bare, nginx-empty-gif, nginx-lua, hyper or ADDRESS";
+                let names = "uring, glommio, bare, nginx-empty-gif, nginx-lua, hyper, without-FEATURE or ADDRESS";
                 peer.or(address).map_err(|_| format!("no peer `{name}`: {names}"))
             }
         }
@@ -50,6 +58,7 @@ impl Kind {
         match self {
             Kind::Pinion { runtime: None } => "pinion".to_owned(),
             Kind::Pinion { runtime: Some(runtime) } => format!("pinion on {runtime}"),
+            Kind::Without { features } => format!("pinion without {features}"),
             Kind::Peer(name) => name.as_str().to_owned(),
             Kind::At(address) => address.to_string(),
         }
@@ -89,15 +98,17 @@ impl Target {
                 let peer = peers::start(*name, &setup).map_err(|absence| absence.to_string())?;
                 Ok(Target { address: peer.address, pids: peer.pids(), child: None, _peer: Some(peer) })
             }
-            Kind::Pinion { runtime } => {
+            Kind::Pinion { .. } | Kind::Without { .. } => {
                 let path = folder.join("server.toml");
                 fs::write(&path, standard::config(scenario, &cores.server, partners))
                     .map_err(|error| format!("{}: {error}", path.display()))?;
-                let mut command = Command::new(program()?);
+                let mut command = on_core(cores.confined, &program()?);
                 command.arg("serve").arg("--config").arg(&path);
-                runtime.iter().for_each(|runtime| {
-                    command.args(["--runtime", runtime]);
-                });
+                match kind {
+                    Kind::Pinion { runtime: Some(runtime) } => command.args(["--runtime", runtime]),
+                    Kind::Without { features } => command.args(["--runtime", "uring", "--reactor-without", features]),
+                    _ => &mut command,
+                };
                 Target::spawn(command, folder)
             }
         }
@@ -154,6 +165,17 @@ impl Drop for Target {
     }
 }
 
+/// What the names of targets whose reactor lacks something begin with.
+const WITHOUT: &str = "without-";
+
+/// The program, where its threads may choose their cores, or all on this one.
+fn on_core(core: Option<usize>, program: &Path) -> Command {
+    let Some(core) = core else { return Command::new(program) };
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &core.to_string()]).arg(program);
+    command
+}
+
 /// The address in `serving http://127.0.0.1:8080/event`.
 fn serving(line: &str) -> Option<SocketAddr> {
     line.strip_prefix("serving http://")?.split('/').next()?.parse().ok()
@@ -184,6 +206,8 @@ mod tests {
     fn targets_are_named() {
         assert_eq!(Kind::parse("glommio"), Ok(Kind::Pinion { runtime: Some("glommio") }));
         assert_eq!(Kind::parse("127.0.0.1:80"), Ok(Kind::At("127.0.0.1:80".parse().unwrap())));
+        assert_eq!(Kind::parse("without-multishot,ring-fd").unwrap().name(), "pinion without multishot,ring-fd");
+        assert!(Kind::parse("without-speed").is_err());
         assert!(Kind::parse("apache").unwrap_err().contains("bare"));
         assert_eq!(serving("serving http://127.0.0.1:8080/event"), Some("127.0.0.1:8080".parse().unwrap()));
         assert_eq!(serving("admin   http://127.0.0.1:9090/metrics"), None);

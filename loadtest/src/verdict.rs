@@ -255,6 +255,9 @@ pub fn samples_needed(statistic: Statistic) -> u64 {
     }
 }
 
+/// A reason that concerns times alone: what a request costs the server is the same.
+pub const LATE: &str = "the generator sent late";
+
 const ACHIEVED_MIN: f64 = 0.99;
 const LAG_MIN_NS: f64 = 100_000.0;
 const LAG_SHARE: f64 = 0.1;
@@ -277,7 +280,7 @@ fn saturation(budgets: &[Budget], outcome: &Outcome, evidence: &Evidence) -> Vec
         let (lag, bound) = (format_ns(lag_ns), format_ns(lag_max_ns));
         // Then it is the server that is late, and no other try will change that.
         let is_crowded = outcome.crowded as f64 > CROWDED_MAX * outcome.due as f64;
-        let who = if is_crowded { "all connections were taken" } else { "the generator sent late" };
+        let who = if is_crowded { "all connections were taken" } else { LATE };
         say(!is_crowded, format!("{who}: send lag p99 {lag}, {bound} is allowed"));
     }
     if let Some(generator_rate) = evidence.generator_rate

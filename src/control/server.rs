@@ -18,6 +18,7 @@ use crate::config::{self, Loaded};
 use crate::config::{DEFAULT_CONFIG, DEFAULT_CONFIG_NAME};
 use crate::demo;
 use crate::identity::Secret;
+use crate::reactor::uring::Without;
 
 /// How often whether the shards are all there is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -34,6 +35,15 @@ pub enum Options {
     Demo(demo::Addresses),
 }
 
+/// What is to move the bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reactor {
+    /// Outranks the config.
+    pub runtime: Option<Runtime>,
+    /// What the main runtime does without, for measuring.
+    pub without: Without,
+}
+
 /// A config, as it was written.
 #[derive(Clone, Debug)]
 pub struct ConfigText {
@@ -42,13 +52,12 @@ pub struct ConfigText {
 }
 
 /// Serves until SIGTERM or SIGINT. SIGHUP reads the config file again.
-/// `runtime` outranks the config.
-pub fn run(options: &Options, runtime: Option<Runtime>) -> ExitCode {
+pub fn run(options: &Options, reactor: Reactor) -> ExitCode {
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())
-        .and_then(|tokio| tokio.block_on(serve(options, runtime)));
+        .and_then(|tokio| tokio.block_on(serve(options, reactor)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
@@ -83,7 +92,7 @@ impl ConfigText {
     }
 }
 
-async fn serve(options: &Options, runtime: Option<Runtime>) -> Result<(), String> {
+async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     // Before anything else, so that no signal ends the process in the middle of its start.
     let signals = Signals::new().map_err(|error| format!("signals can't be taken: {error}"))?;
     let (text, page) = match options {
@@ -96,13 +105,13 @@ async fn serve(options: &Options, runtime: Option<Runtime>) -> Result<(), String
     let loaded = text.load()?;
     let secret = secret::of(&loaded.file.server).map_err(|error| error.to_string())?;
     let (ruleset, mut file) = loaded.into_ruleset(&secret, 1);
-    file.server.runtime = runtime.unwrap_or(file.server.runtime);
+    file.server.runtime = reactor.runtime.unwrap_or(file.server.runtime);
     let rules = Rules::new(ruleset).await;
     let layout = Layout::of(&file.server);
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
     // What a demo's visitors want is over when it ends.
     let data_dir = matches!(options, Options::Serve { .. }).then(|| file.server.data_dir.clone());
-    let shards = start(&file, data_dir, &rules, &layout, &secret)?;
+    let shards = start(&file, data_dir, &rules, &layout, &secret, reactor.without)?;
     let admin = Arc::new(Admin::new(shards.metrics.clone()));
     admin.set_partners(rules.partner_names());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
@@ -130,6 +139,7 @@ fn start(
     rules: &Rules,
     layout: &Layout,
     secret: &Secret,
+    without: Without,
 ) -> Result<Shards, String> {
     let plan = sizes::plan(file, layout.shards());
     say::news(memory_plan(&sizes::numbers(&plan)).trim_end());
@@ -140,6 +150,7 @@ fn start(
         listeners: file.server.listen.get_ref().clone(),
         cores: layout.cores.clone(),
         spin_ns: u64::from(file.server.spin_us) * 1_000,
+        without,
         secret: secret.clone(),
         entropy: secret::entropy().map_err(|error| format!("no random numbers: {error}"))?,
         data_dir,

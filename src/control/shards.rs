@@ -31,6 +31,8 @@ pub struct Launch {
     /// The core of each shard; `None`: wherever the kernel likes.
     pub cores: Vec<Option<usize>>,
     pub spin_ns: u64,
+    /// What the main runtime does without, for measuring.
+    pub without: uring::Without,
     pub secret: Secret,
     pub entropy: [u8; 32],
     /// The folder where opt-outs are kept; `None`: they end with the process.
@@ -113,6 +115,7 @@ impl Shards {
             core: launch.cores.get(usize::from(id.0)).copied().flatten(),
             listeners: self.addresses.clone(),
             spin_ns: launch.spin_ns,
+            without: launch.without,
             on_ready: launch.on_ready,
         };
         let (started, starts) = channel();
@@ -204,6 +207,7 @@ struct Place {
     core: Option<usize>,
     listeners: Vec<SocketAddr>,
     spin_ns: u64,
+    without: uring::Without,
     on_ready: Option<fn(ShardId)>,
 }
 
@@ -211,7 +215,7 @@ struct Place {
 fn run(place: Place, endpoint: Endpoint<Message>, setup: Setup, started: &Sender<Vec<SocketAddr>>) -> io::Result<()> {
     let (id, plan) = (setup.id, setup.plan);
     let (connections_max, outgoing_max) = (plan.clients_max as u32, plan.upstreams_max as u32);
-    let Place { runtime, core, listeners, spin_ns, on_ready } = place;
+    let Place { runtime, core, listeners, spin_ns, without, on_ready } = place;
     let ready = |addresses| {
         // The receiver waits for this; if it is gone, so is the whole process's purpose.
         let _ = started.send(addresses);
@@ -219,8 +223,8 @@ fn run(place: Place, endpoint: Endpoint<Message>, setup: Setup, started: &Sender
     };
     match runtime {
         Runtime::Uring | Runtime::Auto => {
-            let config =
-                uring::Config { core, listeners, connections_max, outgoing_max, spin_ns, ..Default::default() };
+            let sizes = uring::Config { connections_max, outgoing_max, ..Default::default() };
+            let config = uring::Config { core, listeners, spin_ns, without, ..sizes };
             let mut uring = uring::Uring::new(&config, endpoint)?;
             let mut shard = Shard::new(setup);
             ready(uring.addresses()?);

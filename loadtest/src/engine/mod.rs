@@ -55,6 +55,8 @@ pub enum Pace {
     /// When a connection is free, for so long: a closed loop. It finds out what the generator can do, and what
     /// measurements of that kind can't see.
     Closed { ns: u64 },
+    /// Likewise, until so many requests were sent.
+    Count { requests: u64 },
 }
 
 #[derive(Debug)]
@@ -188,6 +190,16 @@ impl Engine {
                     self.send_one(io, now_ns);
                 }
             }
+            Pace::Count { requests } => {
+                let now_ns = clocks::read_mono_ns();
+                if now_ns < start_ns {
+                    return;
+                }
+                while self.recorder.sent_total < requests && !self.free.is_empty() {
+                    self.recorder.due(now_ns - start_ns);
+                    self.send_one(io, now_ns);
+                }
+            }
         }
     }
 
@@ -306,6 +318,8 @@ impl Engine {
             Pace::Schedule if self.schedule.peek().is_some() => return false,
             Pace::Schedule => self.schedule.end_ns(),
             Pace::Closed { ns } => ns,
+            // Those without an answer end by their own timeout.
+            Pace::Count { requests } => return self.recorder.sent_total >= requests && self.in_flight == 0,
         };
         let is_quiet = self.in_flight == 0 && self.backlog.is_empty();
         now_ns >= start_ns + end_ns && (is_quiet || now_ns >= start_ns + end_ns + self.timeout_ns)

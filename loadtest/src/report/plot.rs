@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use self::chart::{Axis, Chart, Mark, Series, Shape};
 use super::histograms::all;
 use crate::run::Run;
-use crate::verdict::{Budget, Metric, Relation, Statistic, Times};
+use crate::verdict::{Budget, Metric, Relation, Statistic, Times, format_ns};
 
 const COLOURS: [&str; 4] = ["#1f6fb2", "#d9822b", "#8a8f98", "#2e8b57"];
 const RED: &str = "#c0392b";
@@ -116,6 +116,69 @@ pub fn against_rate(name: &str, points: &[RatePoint], budgets: &[Budget]) -> Str
     Chart { title: format!("{name}: response time against rate"), x, y, series, marks }.svg()
 }
 
+/// A point of a sweep. What was not measured is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct SizePoint {
+    pub x: f64,
+    pub cpu_ns: Option<f64>,
+    pub p50_ns: Option<f64>,
+    pub p99_ns: Option<f64>,
+}
+
+/// Time against a size, both on logarithmic axes.
+pub fn against_size(title: &str, label: &str, points: &[SizePoint]) -> String {
+    let line = |name: &str, colour, value: fn(&SizePoint) -> Option<f64>| Series {
+        name: name.to_owned(),
+        colour,
+        points: points.iter().filter_map(|p| Some((p.x.log10(), value(p)?.max(1.0).log10()))).collect(),
+        shape: Shape::LineAndDots,
+    };
+    let series = [
+        line("CPU per request", COLOURS[1], |point| point.cpu_ns),
+        line("p50", COLOURS[3], |point| point.p50_ns),
+        line("p99", COLOURS[0], |point| point.p99_ns),
+    ];
+    let heights = || series.iter().flat_map(|series| &series.points).map(|(_, y)| *y);
+    let (from, to) = (heights().fold(f64::INFINITY, f64::min), heights().fold(f64::NEG_INFINITY, f64::max));
+    let (from, to) = if from <= to { (from.floor(), to.ceil().max(from.floor() + 1.0)) } else { (3.0, 6.0) };
+    let ends = |pick: fn(f64, f64) -> f64, start| points.iter().map(|point| point.x.log10()).fold(start, pick);
+    let (left, right) = (ends(f64::min, f64::INFINITY), ends(f64::max, f64::NEG_INFINITY));
+    let ticks = points.iter().map(|point| (point.x.log10(), grouped(point.x))).collect();
+    // Room for the first and the last dot, and for their labels.
+    let margin = 0.06 * (right - left).max(1.0);
+    let x = Axis { label: format!("{label} (log)"), from: left - margin, to: right + margin, ticks };
+    let y = Axis { label: "time (log)".to_owned(), from, to, ticks: decades(from, to) };
+    Chart { title: title.to_owned(), x, y, series: series.into(), marks: Vec::new() }.svg()
+}
+
+/// Ticks of a logarithmic axis, those between the decades included where these are few.
+fn decades(from: f64, to: f64) -> Vec<(f64, String)> {
+    let steps: &[f64] = if to - from <= 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let mut ticks = Vec::new();
+    for decade in from as i32..=to as i32 {
+        for step in steps {
+            let ns = step * 10_f64.powi(decade);
+            if ns.log10() <= to + 1e-9 {
+                ticks.push((ns.log10(), format_ns(ns).replace(".00", "").replace(".0", "")));
+            }
+        }
+    }
+    ticks
+}
+
+/// 1234567 as `1,234,567`.
+fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn response_budgets(run: &Run) -> Vec<&Budget> {
     run.scenario.budgets.iter().filter(|budget| is_of_response(budget)).collect()
 }
@@ -217,6 +280,19 @@ mod tests {
         });
         let svg = against_rate("smoke", &points, &run.scenario.budgets);
         assert!(svg.contains("requests a second") && svg.contains(">2,000<") && svg.contains("a budget failed"));
+    }
+
+    #[test]
+    fn sweeps_have_both_axes_labelled() {
+        let point = |x: f64| SizePoint { x, cpu_ns: Some(9e3), p50_ns: Some(x.log10() * 3e4), p99_ns: None };
+        let svg = against_size("A sweep", "rules", &[100.0, 1e4, 1e7].map(point));
+        for word in
+            [">rules (log)<", ">time (log)<", ">100<", ">10,000,000<", ">5 us<", ">100 us<", ">CPU per request<"]
+        {
+            assert!(svg.contains(word), "{word}: {svg}");
+        }
+        assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains(">p99<"));
+        assert!(!against_size("Nothing", "rules", &[]).contains("circle"));
     }
 
     #[test]

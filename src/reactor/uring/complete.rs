@@ -46,6 +46,9 @@ impl<M> Uring<M> {
         }
         self.counters.accepts += 1;
         let conn = self.table.open(slot, Phase::Open);
+        if self.without.fixed_files {
+            self.table.at(slot).fd = done.result;
+        }
         handler.on_event(self, Event::Accepted { conn, peer });
         self.want_receive(slot);
     }
@@ -67,7 +70,7 @@ impl<M> Uring<M> {
         self.want_receive(slot);
     }
 
-    fn on_receive<H: Handler<Uring<M>>>(&mut self, handler: &mut H, blocks: &Blocks, done: Completion) {
+    fn on_receive<H: Handler<Uring<M>>>(&mut self, handler: &mut H, blocks: &Blocks, mut done: Completion) {
         let Token { slot, generation, .. } = done.token;
         let Some(state) = self.table.find(slot, generation) else {
             debug_assert!(false, "a slot is freed after its last reception only");
@@ -76,6 +79,7 @@ impl<M> Uring<M> {
         if !done.more {
             state.receive = Receive::Idle;
         }
+        done.buffer = done.buffer.or_else(|| state.block.take());
         match done.result {
             1.. => self.on_bytes(handler, blocks, done),
             result => {

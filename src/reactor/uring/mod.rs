@@ -19,6 +19,7 @@ mod submit;
 mod table;
 mod token;
 mod turn;
+mod without;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use std::net::SocketAddr;
 use socket2::SockAddr;
 
 pub use refusal::Refusal;
+pub use without::{FEATURES, Without};
 
 use self::acceptor::Acceptor;
 use self::probe::Probe;
@@ -56,6 +58,8 @@ pub struct Config {
     pub spin_ns: u64,
     /// How long a client whose connection we closed has to take our last bytes and close its side.
     pub linger_ns: u64,
+    /// What to do without, for measuring.
+    pub without: Without,
 }
 
 impl Default for Config {
@@ -69,6 +73,7 @@ impl Default for Config {
             receive_buffer_bytes: 2_048,
             spin_ns: 0,
             linger_ns: 1_000_000_000,
+            without: Without::default(),
         }
     }
 }
@@ -112,6 +117,7 @@ pub struct Uring<M> {
     probe: Probe,
     spin_ns: u64,
     linger_ns: u64,
+    without: Without,
     counters: Counters,
 }
 
@@ -127,10 +133,17 @@ impl<M> Uring<M> {
         let slots = config.connections_max + config.outgoing_max;
         // Each block can be one completion; each connection has at most its reception's end, a send, a cancel and a
         // close in the queue.
-        let ring = Ring::new(u32::from(config.receive_buffers) + 4 * slots)?;
-        submit::register_files(&ring, slots)?;
+        let ring = Ring::new(u32::from(config.receive_buffers) + 4 * slots, config.without)?;
+        submit::allow_files(slots)?;
+        if !config.without.fixed_files {
+            submit::register_files(&ring, slots)?;
+        }
         submit::tame_workers(&ring, config.core);
-        let receptions = Receptions::new(&ring, config.receive_buffers, config.receive_buffer_bytes)?;
+        let receptions = if config.without.buffer_ring {
+            Receptions::without_ring(config.receive_buffers, config.receive_buffer_bytes, slots)?
+        } else {
+            Receptions::new(&ring, config.receive_buffers, config.receive_buffer_bytes)?
+        };
         let acceptor = Acceptor::new(&config.listeners)?;
         mailbox.set_ring(Some(ring.fd()));
         let nowhere = SockAddr::from(SocketAddr::from(([0, 0, 0, 0], 0)));
@@ -147,6 +160,7 @@ impl<M> Uring<M> {
             probe: Probe::new(),
             spin_ns: config.spin_ns,
             linger_ns: config.linger_ns,
+            without: config.without,
             counters: Counters::default(),
         })
     }
@@ -269,6 +283,8 @@ impl<M> Drop for Uring<M> {
             std::mem::forget(std::mem::take(&mut self.acceptor.seats));
             std::mem::forget(std::mem::take(&mut self.wake_count));
             std::mem::forget(std::mem::replace(&mut self.probe, Probe::new()));
+        } else if self.without.fixed_files {
+            self.close_files();
         }
         self.mailbox.signal_everybody();
     }

@@ -1,5 +1,7 @@
 //! The memory that the kernel receives into: blocks of one size which it takes from a shared ring and hands to us
 //! filled. What we are done with goes back to the ring; the kernel sees all that came back in a turn at once.
+//!
+//! Without that ring (`Without::buffer_ring`), we choose a block for each reception ourselves.
 
 use std::io;
 use std::ptr::NonNull;
@@ -18,7 +20,10 @@ const BLOCK_BYTES_MAX: u32 = 16 * 1024;
 const COUNT_MAX: u16 = 32 * 1024;
 
 pub(super) struct Receptions {
-    entries: Pages,
+    /// The ring's entries; `None`: there is no ring.
+    entries: Option<Pages>,
+    /// Without a ring, the blocks that nobody has.
+    free: Vec<u16>,
     blocks: Rc<Blocks>,
     /// Free-running, as the kernel wants it; the place is this modulo the count.
     tail: u16,
@@ -52,19 +57,29 @@ pub(super) struct Blocks {
 impl Receptions {
     /// Allocates `count` blocks, a power of two, and gives them all to the kernel.
     pub(super) fn new(ring: &Ring, count: u16, block_bytes: u32) -> io::Result<Receptions> {
-        if !count.is_power_of_two() || count > COUNT_MAX || block_bytes == 0 || block_bytes > BLOCK_BYTES_MAX {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "receive buffers: their count must be a power of two up to 32768, their size at most 16384 bytes",
-            ));
-        }
+        check_sizes(count, block_bytes)?;
         let entries = Pages::new(usize::from(count) * size_of::<BufRingEntry>())?;
-        let pages = Pages::new(usize::from(count) * block_bytes as usize)?;
         // SAFETY: the pages hold `count` entries and are unmapped only when `Receptions` is dropped, which its owner
         // does after the ring has gone or with no operation under way.
         unsafe { ring.submitter().register_buf_ring_with_flags(entries.start.as_ptr() as u64, count, GROUP, 0)? };
+        Receptions::of(count, block_bytes, Some(entries))
+    }
+
+    /// Allocates blocks for us to choose from: at least one for each of `slots` connections, since a reception has its
+    /// block for as long as it waits.
+    pub(super) fn without_ring(count: u16, block_bytes: u32, slots: u32) -> io::Result<Receptions> {
+        let needed = slots.next_power_of_two().min(u32::from(COUNT_MAX)) as u16;
+        let count = count.max(needed);
+        check_sizes(count, block_bytes)?;
+        Receptions::of(count, block_bytes, None)
+    }
+
+    fn of(count: u16, block_bytes: u32, entries: Option<Pages>) -> io::Result<Receptions> {
+        let pages = Pages::new(usize::from(count) * block_bytes as usize)?;
+        let free = Vec::with_capacity(if entries.is_none() { usize::from(count) } else { 0 });
         let mut receptions = Receptions {
             entries,
+            free,
             blocks: Rc::new(Blocks { pages, block_bytes, count }),
             tail: 0,
             published: 0,
@@ -88,6 +103,13 @@ impl Receptions {
         self.lent += 1;
     }
 
+    /// Without a ring: a block for one reception, with its address and size. It must be given back.
+    pub(super) fn lend(&mut self) -> Option<(u16, *mut u8, u32)> {
+        let block = self.free.pop()?;
+        self.lent += 1;
+        Some((block, self.blocks.address(block), self.blocks.block_bytes))
+    }
+
     /// How many blocks the kernel has, those in completions that we have not seen included.
     pub(super) fn available(&self) -> usize {
         usize::from(self.blocks.count - self.lent)
@@ -96,29 +118,28 @@ impl Receptions {
     /// Puts a block back into the ring, for the kernel to see at the next [`Receptions::publish`].
     #[inline]
     pub(super) fn give_back(&mut self, block: u16) {
+        self.lent -= 1;
+        let Some(entries) = &self.entries else { return self.free.push(block) };
         let place = usize::from(self.tail & (self.blocks.count - 1));
         let address = self.blocks.address(block);
         // SAFETY: `place` is below the count that the pages were made for. The kernel reads this entry only once the
         // tail is beyond it, and never writes it.
         unsafe {
-            let entry = &mut *self.entries.start.as_ptr().cast::<BufRingEntry>().add(place);
+            let entry = &mut *entries.start.as_ptr().cast::<BufRingEntry>().add(place);
             entry.set_addr(address as u64);
             entry.set_len(self.blocks.block_bytes);
             entry.set_bid(block);
         }
         self.tail = self.tail.wrapping_add(1);
-        self.lent -= 1;
     }
 
     /// Shows the kernel what came back.
     pub(super) fn publish(&mut self) {
-        if self.tail == self.published {
-            return;
-        }
+        let Some(entries) = self.entries.as_ref().filter(|_| self.tail != self.published) else { return };
         // SAFETY: the pages begin with the ring's first entry, which holds the tail, aligned; the kernel reads it
         // atomically and nobody else has a reference to it.
         unsafe {
-            let tail = BufRingEntry::tail(self.entries.start.as_ptr().cast()).cast_mut();
+            let tail = BufRingEntry::tail(entries.start.as_ptr().cast()).cast_mut();
             AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
         }
         self.published = self.tail;
@@ -171,6 +192,16 @@ impl Blocks {
     }
 }
 
+fn check_sizes(count: u16, block_bytes: u32) -> io::Result<()> {
+    if count.is_power_of_two() && count <= COUNT_MAX && (1..=BLOCK_BYTES_MAX).contains(&block_bytes) {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "receive buffers: their count must be a power of two up to 32768, their size at most 16384 bytes",
+    ))
+}
+
 /// Anonymous pages, present from the start.
 struct Pages {
     start: NonNull<u8>,
@@ -199,11 +230,12 @@ impl Drop for Pages {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Without;
     use super::*;
 
     #[test]
     fn sizes_that_cannot_work_are_refused() {
-        let ring = Ring::new(0).unwrap();
+        let ring = Ring::new(0, Without::default()).unwrap();
         assert!(Receptions::new(&ring, 3, 2048).is_err());
         assert!(Receptions::new(&ring, 4, 0).is_err());
         assert!(Receptions::new(&ring, 4, BLOCK_BYTES_MAX + 1).is_err());
@@ -212,7 +244,7 @@ mod tests {
 
     #[test]
     fn held_blocks_come_back_in_order() {
-        let ring = Ring::new(0).unwrap();
+        let ring = Ring::new(0, Without::default()).unwrap();
         let mut receptions = Receptions::new(&ring, 8, 64).unwrap();
         let (mut left, mut right) = (HeldList::EMPTY, HeldList::EMPTY);
         for (block, len) in [(3, 10), (1, 20), (6, 30)] {

@@ -1,7 +1,8 @@
 //! The ring itself: set up with what the kernel offers, filled, entered and drained.
 //!
 //! Everything here runs on one thread, and with DEFER_TASKRUN the kernel touches our memory within `io_uring_enter`
-//! of that thread only (or in a worker on its behalf). The type can't leave its thread: it is not `Send`.
+//! of that thread only (or in a worker on its behalf); without it, within any system call of that thread. The type
+//! can't leave its thread: it is not `Send`.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -13,6 +14,7 @@ use io_uring::{Builder, CompletionQueue, EnterFlags, IoUring, SubmissionQueue, S
 use super::refusal::Refusal;
 use super::token::Token;
 use super::turn::COMPLETIONS_PER_TURN;
+use super::without::Without;
 
 /// Submissions that fit before the kernel must take them.
 const SUBMISSIONS: u32 = 1_024;
@@ -59,10 +61,12 @@ pub(super) struct Completion {
 
 impl Ring {
     /// A ring whose completion queue holds `completions` at least, or as many as the kernel allows.
-    pub(super) fn new(completions: u32) -> io::Result<Ring> {
-        let mut ring = Ring::open(completions).map_err(|error| io::Error::from(Refusal::of(&error)))?;
+    pub(super) fn new(completions: u32, without: Without) -> io::Result<Ring> {
+        let mut ring = Ring::open(completions, without).map_err(|error| io::Error::from(Refusal::of(&error)))?;
         // Both save a little per call; a kernel that has one of them not works as well.
-        let _ = ring.submitter.register_ring_fd();
+        if !without.ring_fd {
+            let _ = ring.submitter.register_ring_fd();
+        }
         if ring.owned.ring().params().is_feature_no_iowait() {
             ring.wait_flags |= EnterFlags::NO_IOWAIT;
         }
@@ -70,18 +74,20 @@ impl Ring {
         Ok(ring)
     }
 
-    fn open(completions: u32) -> io::Result<Ring> {
+    fn open(completions: u32, without: Without) -> io::Result<Ring> {
         let completions = completions.next_power_of_two().clamp(8 * SUBMISSIONS, COMPLETIONS_MAX);
         let mut builder = IoUring::builder();
         builder
             .setup_single_issuer()
-            .setup_defer_taskrun()
             .setup_coop_taskrun()
             .setup_taskrun_flag()
             .setup_submit_all()
             .setup_clamp()
             .setup_cqsize(completions)
             .dontfork();
+        if !without.defer_taskrun {
+            builder.setup_defer_taskrun();
+        }
         let ring =
             build_with(&builder, |builder| builder.setup_no_sqarray()).or_else(|_| builder.build(SUBMISSIONS))?;
 
@@ -264,7 +270,7 @@ mod tests {
 
     #[test]
     fn more_submissions_than_the_queue_holds() {
-        let mut ring = Ring::new(0).unwrap();
+        let mut ring = Ring::new(0, Without::default()).unwrap();
         let count = 3 * SUBMISSIONS + 7;
         for slot in 0..count {
             // SAFETY: a nop points to nothing and completes once, as `Cancel` is said to.
@@ -282,7 +288,7 @@ mod tests {
     #[test]
     fn a_wait_ends_at_its_deadline() {
         for absolute in [true, false] {
-            let mut ring = Ring::new(0).unwrap();
+            let mut ring = Ring::new(0, Without::default()).unwrap();
             ring.absolute_timeout &= absolute;
             let now_ns = clocks::read_mono_ns();
             ring.enter(Stay::Until { now_ns, deadline_ns: now_ns + 20_000_000 }).unwrap();

@@ -3,19 +3,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use io_uring::opcode;
 use io_uring::squeue::Flags;
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
-use io_uring::{opcode, squeue};
-use socket2::{Domain, SockAddr};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Uring;
 use super::receptions::GROUP;
 use super::refusal::Refusal;
 use super::ring::{Ring, Stay};
-use super::table::Manner;
+use super::table::{Manner, Receive};
 use super::token::{Op, Token};
 use crate::ids::ShardId;
 use crate::reactor::clocks;
@@ -30,17 +30,68 @@ static ONE: u64 = 1;
 /// How long the end of a runtime waits for the kernel.
 const CANCEL_NS: u64 = 2_000_000_000;
 
+/// Sets one option of a socket to a value that is static.
+macro_rules! set_option {
+    ($socket:expr, $level:expr, $name:expr, $value:expr) => {
+        opcode::SetSockOpt::new(
+            $socket,
+            $level as u32,
+            $name as u32,
+            ptr::from_ref($value).cast(),
+            size_of_val($value) as u32,
+        )
+        .build()
+        .flags(Flags::SKIP_SUCCESS)
+    };
+}
+
+/// An entry about a connection's socket, which lies in its slot of the ring's table of files or, without that, is a
+/// file of the process.
+macro_rules! on_socket {
+    ($uring:ident, $slot:expr, |$socket:ident| $entry:expr) => {
+        if $uring.without.fixed_files {
+            let $socket = Fd($uring.table.at($slot).fd);
+            $entry
+        } else {
+            let $socket = Fixed($slot);
+            $entry
+        }
+    };
+}
+
 impl<M> Uring<M> {
     /// Multishot, which completes for each arrival until it is cancelled, fails, or finds no block; or for one block.
     pub(super) fn submit_receive(&mut self, slot: u32) {
+        if self.without.buffer_ring {
+            return self.submit_receive_into_own(slot);
+        }
         let entry = match self.table.at(slot).manner {
-            Manner::Steady => opcode::RecvMulti::new(Fixed(slot), GROUP).build(),
-            Manner::Unknown | Manner::Bursting => {
-                opcode::Recv::new(Fixed(slot), ptr::null_mut(), 0).buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
+            Manner::Steady if !self.without.multishot => {
+                on_socket!(self, slot, |socket| opcode::RecvMulti::new(socket, GROUP).build())
             }
+            _ => on_socket!(self, slot, |socket| opcode::Recv::new(socket, ptr::null_mut(), 0)
+                .buf_group(GROUP)
+                .build()
+                .flags(Flags::BUFFER_SELECT)),
         };
         // SAFETY: the kernel writes into the provided blocks only, which are unmapped only after everything that is
         // under way has completed (`Drop`).
+        unsafe { self.ring.push(&entry, self.table.token(Op::Receive, slot)) };
+    }
+
+    /// One block, which we choose.
+    fn submit_receive_into_own(&mut self, slot: u32) {
+        let lent = self.receptions.lend();
+        let state = self.table.at(slot);
+        let Some((block, start, bytes)) = lent else {
+            state.receive = Receive::Starved;
+            self.counters.receives_starved += 1;
+            return self.table.starved.push(slot);
+        };
+        state.block = Some(block);
+        let entry = on_socket!(self, slot, |socket| opcode::Recv::new(socket, start, bytes).build());
+        // SAFETY: the block is nobody else's until this reception's completion, and is unmapped only after everything
+        // that is under way has completed (`Drop`).
         unsafe { self.ring.push(&entry, self.table.token(Op::Receive, slot)) };
     }
 
@@ -52,7 +103,8 @@ impl<M> Uring<M> {
         let rest = &buffer.bytes()[state.sent_bytes as usize..];
         // With MSG_WAITALL the kernel itself goes on after a short send.
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-        let entry = opcode::Send::new(Fixed(slot), rest.as_ptr(), rest.len() as u32).flags(flags).build();
+        let (start, len) = (rest.as_ptr(), rest.len() as u32);
+        let entry = on_socket!(self, slot, |socket| opcode::Send::new(socket, start, len).flags(flags).build());
         // SAFETY: the bytes are on the heap, owned by the buffer that stays in the table, unchanged, until this
         // send's completion takes it out; `Drop` waits for that or leaks the table.
         unsafe { self.ring.push(&entry, token) };
@@ -62,13 +114,21 @@ impl<M> Uring<M> {
     pub(super) fn submit_connect(&mut self, slot: u32, address: SocketAddr) {
         let target = &mut self.targets[self.table.outgoing_index(slot)];
         *target = SockAddr::from(address);
+        if self.without.fixed_files {
+            // Where there is none, the connect fails, as it should.
+            let fd = socket_for(address).map_or(-1, IntoRawFd::into_raw_fd);
+            self.table.at(slot).fd = fd;
+            let connect = opcode::Connect::new(Fd(fd), target.as_ptr().cast(), target.len()).build();
+            // SAFETY: the address is in a place of its own, as below.
+            return unsafe { self.ring.push(&connect, self.table.token(Op::Connect, slot)) };
+        }
         let place = DestinationSlot::try_from_slot_target(slot).expect("slots are far below the kernel's bound");
         let socket = opcode::Socket::new(Domain::for_address(address).into(), libc::SOCK_STREAM, libc::IPPROTO_TCP)
             .file_index(Some(place))
             .build()
             .flags(Flags::IO_LINK);
         // A kernel before 6.7 can't do this; the hard link goes on regardless.
-        let option = set_option(slot, libc::IPPROTO_TCP, libc::TCP_NODELAY, &ON).flags(Flags::IO_HARDLINK);
+        let option = set_option!(Fixed(slot), libc::IPPROTO_TCP, libc::TCP_NODELAY, &ON).flags(Flags::IO_HARDLINK);
         let connect = opcode::Connect::new(Fixed(slot), target.as_ptr().cast(), target.len()).build();
         let token = |op| self.table.token(op, slot);
         let chain = [(socket, token(Op::Socket)), (option, token(Op::Option)), (connect, token(Op::Connect))];
@@ -86,27 +146,29 @@ impl<M> Uring<M> {
 
     /// Cancels all that the connection has under way.
     pub(super) fn submit_cancel(&mut self, slot: u32) {
-        let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(Fixed(slot)).all()).build();
+        let what = on_socket!(self, slot, |socket| CancelBuilder::fd(socket).all());
+        let entry = opcode::AsyncCancel2::new(what).build();
         // SAFETY: points to no memory.
         unsafe { self.ring.push(&entry, self.table.token(Op::Cancel, slot)) };
     }
 
     /// Sends our FIN.
     pub(super) fn submit_shutdown(&mut self, slot: u32) {
-        let entry = opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR).build().flags(Flags::SKIP_SUCCESS);
+        let entry = on_socket!(self, slot, |socket| opcode::Shutdown::new(socket, libc::SHUT_WR).build());
+        let entry = entry.flags(Flags::SKIP_SUCCESS);
         // SAFETY: points to no memory.
         unsafe { self.ring.push(&entry, self.table.token(Op::Shutdown, slot)) };
     }
 
     /// Lets the coming close reset the connection. A kernel before 6.7 can't, and closes the ordinary way.
     pub(super) fn submit_no_linger(&mut self, slot: u32) {
-        let entry = set_option(slot, libc::SOL_SOCKET, libc::SO_LINGER, &NO_LINGER);
+        let entry = on_socket!(self, slot, |socket| set_option!(socket, libc::SOL_SOCKET, libc::SO_LINGER, &NO_LINGER));
         // SAFETY: the option's value is static.
         unsafe { self.ring.push(&entry, self.table.token(Op::Option, slot)) };
     }
 
     pub(super) fn submit_close(&mut self, slot: u32) {
-        let entry = opcode::Close::new(Fixed(slot)).build();
+        let entry = on_socket!(self, slot, |socket| opcode::Close::new(socket).build());
         // SAFETY: points to no memory.
         unsafe { self.ring.push(&entry, self.table.token(Op::Close, slot)) };
     }
@@ -115,8 +177,10 @@ impl<M> Uring<M> {
     pub(super) fn submit_accept(&mut self, slot: u32) {
         let Some(seat) = self.acceptor.arm(slot) else { return self.table.give_back(slot) };
         let place = DestinationSlot::try_from_slot_target(slot).expect("slots are far below the kernel's bound");
-        let entry =
-            opcode::Accept::new(Fd(seat.listener_fd), seat.address, seat.address_len).file_index(Some(place)).build();
+        let accept = opcode::Accept::new(Fd(seat.listener_fd), seat.address, seat.address_len);
+        let accept =
+            if self.without.fixed_files { accept.flags(libc::SOCK_CLOEXEC) } else { accept.file_index(Some(place)) };
+        let entry = accept.build();
         // SAFETY: the address and its length are in the seat, which nobody touches until the completion; seats are
         // freed after everything that is under way has completed (`Drop`).
         unsafe { self.ring.push(&entry, Token::new(Op::Accept, seat.generation, seat.seat)) };
@@ -179,21 +243,33 @@ impl<M> Uring<M> {
             if self.ring.enter(Stay::Until { now_ns, deadline_ns: now_ns + CANCEL_NS / 100 }).is_err() {
                 return false;
             }
-            while self.ring.pop().is_some() {}
+            while let Some(done) = self.ring.pop() {
+                if done.token.op == Op::Accept && done.result >= 0 && self.without.fixed_files {
+                    // SAFETY: a socket that was accepted just now and has no owner yet.
+                    drop(unsafe { OwnedFd::from_raw_fd(done.result) });
+                }
+            }
         }
         true
     }
+
+    /// Closes the sockets that are files of the process, at the end: those of the ring's table go with the ring.
+    pub(super) fn close_files(&mut self) {
+        for fd in self.table.files() {
+            // SAFETY: it is the connection's own, and nothing of it is under way any more.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+    }
 }
 
-fn set_option<T>(slot: u32, level: i32, name: i32, value: &'static T) -> squeue::Entry {
-    let value: *const T = value;
-    opcode::SetSockOpt::new(Fixed(slot), level as u32, name as u32, value.cast(), size_of::<T>() as u32)
-        .build()
-        .flags(Flags::SKIP_SUCCESS)
+fn socket_for(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
 }
 
-/// Makes room for `slots` sockets. The kernel wants the process's limit on open files to allow as many.
-pub(super) fn register_files(ring: &Ring, slots: u32) -> io::Result<()> {
+/// Makes sure that the process may have so many open files: the kernel counts those of a ring's table as well.
+pub(super) fn allow_files(slots: u32) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for one rlimit.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0 && limit.rlim_cur < u64::from(slots) {
@@ -201,9 +277,14 @@ pub(super) fn register_files(ring: &Ring, slots: u32) -> io::Result<()> {
             return Err(Refusal::OpenFiles { needed: u64::from(slots), limit: limit.rlim_max }.into());
         }
         limit.rlim_cur = limit.rlim_max;
-        // SAFETY: `limit` is a valid rlimit. When it is refused, the registration below tells.
+        // SAFETY: `limit` is a valid rlimit. When it is refused, whoever needs the files is told.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
     }
+    Ok(())
+}
+
+/// Makes room for `slots` sockets.
+pub(super) fn register_files(ring: &Ring, slots: u32) -> io::Result<()> {
     ring.submitter().register_files_sparse(slots).map_err(|error| Refusal::of(&error).into())
 }
 

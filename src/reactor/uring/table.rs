@@ -1,6 +1,8 @@
 //! The connections, each in the slot that is also its place in the ring's table of files: clients first, then those
 //! that we open. All of it is allocated at start.
 
+use std::os::fd::RawFd;
+
 use super::receptions::HeldList;
 use super::token::{GENERATION_MASK, Op, Token};
 use crate::reactor::{Buffer, ConnId};
@@ -78,6 +80,10 @@ pub(super) struct Conn {
     pub(super) held: HeldList,
     /// An end that is to be told after the held bytes; `true`: a reset.
     pub(super) end: Option<bool>,
+    /// Without a shared ring: the block that the reception under way brought along.
+    pub(super) block: Option<u16>,
+    /// Without direct descriptors: the socket, a file of the process; -1: none.
+    pub(super) fd: RawFd,
     /// The buffer being sent, and how much of it is.
     pub(super) sending: Option<Buffer>,
     pub(super) sent_bytes: u32,
@@ -97,6 +103,8 @@ impl Conn {
         connecting: false,
         held: HeldList::EMPTY,
         end: None,
+        block: None,
+        fd: -1,
         sending: None,
         sent_bytes: 0,
         linger_deadline_ns: 0,
@@ -162,6 +170,7 @@ impl Table {
         let conn = &mut self.conns[slot as usize];
         debug_assert!(!conn.is_busy() && conn.held.is_empty(), "slot {slot} is still in use");
         conn.phase = Phase::Free;
+        conn.fd = -1;
         conn.generation = (conn.generation + 1) & GENERATION_MASK;
         self.give_back(slot);
     }
@@ -186,6 +195,12 @@ impl Table {
 
     pub(super) fn id(&self, slot: u32) -> ConnId {
         ConnId { slot, generation: self.conns[slot as usize].generation }
+    }
+
+    /// Files of the process that connections still have.
+    pub(super) fn files(&self) -> impl Iterator<Item = RawFd> {
+        let open = self.conns.iter().filter(|conn| conn.fd >= 0 && conn.phase != Phase::Closing);
+        open.map(|conn| conn.fd)
     }
 
     pub(super) fn token(&self, op: Op, slot: u32) -> Token {

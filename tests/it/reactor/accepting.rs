@@ -12,7 +12,7 @@ on_each_runtime!(
     accepting_can_be_stopped_and_taken_up_again,
 );
 
-fn two_thousand_connections_leave_every_slot_free(runtime: impl Runtime) {
+pub(super) fn two_thousand_connections_leave_every_slot_free(runtime: impl Runtime) {
     let mut running = start(runtime, Config { connections_max: 300, ..config() }, Echo::default());
     let address = running.address;
     let threads: Vec<_> = (0..4)
@@ -43,7 +43,7 @@ fn two_thousand_connections_leave_every_slot_free(runtime: impl Runtime) {
     assert_eq!(report.slots_free, (300, 16));
 }
 
-fn a_full_table_lets_clients_wait(runtime: impl Runtime) {
+pub(super) fn a_full_table_lets_clients_wait(runtime: impl Runtime) {
     let mut running = start(runtime, Config { connections_max: 3, ..config() }, Echo::default());
     let mut streams: Vec<_> = (0..5).map(|_| client(running.address)).collect();
     for stream in &mut streams[..3] {
@@ -59,7 +59,7 @@ fn a_full_table_lets_clients_wait(runtime: impl Runtime) {
     assert_eq!(echo.peers.len(), 4);
 }
 
-fn accepting_can_be_stopped_and_taken_up_again(runtime: impl Runtime) {
+pub(super) fn accepting_can_be_stopped_and_taken_up_again(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo::default());
     let mut first = client(running.address);
     assert_eq!(echo_through(&mut first, b"on"), b"on");

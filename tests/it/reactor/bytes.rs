@@ -23,7 +23,7 @@ on_each_runtime!(
     a_reset_is_told_as_one,
 );
 
-fn echoes_and_tells_the_peer(runtime: impl Runtime) {
+pub(super) fn echoes_and_tells_the_peer(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     for round in 0..50 {
@@ -40,7 +40,7 @@ fn echoes_and_tells_the_peer(runtime: impl Runtime) {
     assert_eq!(slots_free, (256, 16));
 }
 
-fn listens_on_ipv6_as_well(runtime: impl Runtime) {
+pub(super) fn listens_on_ipv6_as_well(runtime: impl Runtime) {
     let listeners = vec!["[::1]:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
     let running = start(runtime, Config { listeners, ..config() }, Echo::default());
     let mut stream = client(running.address);
@@ -49,7 +49,7 @@ fn listens_on_ipv6_as_well(runtime: impl Runtime) {
     assert!(echo.peers[0].is_ipv6());
 }
 
-fn pipelined_requests_are_answered_in_order(runtime: impl Runtime) {
+pub(super) fn pipelined_requests_are_answered_in_order(runtime: impl Runtime) {
     let running = start(runtime, config(), Echo { answer_bytes_max: 7, ..Echo::default() });
     let mut stream = client(running.address);
     let bytes = pattern(20_000, 2);
@@ -58,7 +58,7 @@ fn pipelined_requests_are_answered_in_order(runtime: impl Runtime) {
     assert!(report.counters.sends >= 20_000 / 7);
 }
 
-fn sends_more_than_the_sockets_hold(runtime: impl Runtime) {
+pub(super) fn sends_more_than_the_sockets_hold(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     let bytes = pattern(24 << 20, 3);
@@ -70,7 +70,7 @@ fn sends_more_than_the_sockets_hold(runtime: impl Runtime) {
     running.stop();
 }
 
-fn starving_connections_all_get_their_turn<R: Runtime>(runtime: R) {
+pub(super) fn starving_connections_all_get_their_turn<R: Runtime>(runtime: R) {
     let tiny = Config { receive_buffers: 4, receive_buffer_bytes: 128, ..config() };
     let running = start(runtime, tiny, Echo::default());
     let address = running.address;
@@ -87,7 +87,7 @@ fn starving_connections_all_get_their_turn<R: Runtime>(runtime: R) {
     assert_eq!(report.counters.receives_starved > 0, R::SHARES_BLOCKS, "the test is to make them starve");
 }
 
-fn a_paused_connection_gets_little_and_loses_nothing<R: Runtime>(runtime: R) {
+pub(super) fn a_paused_connection_gets_little_and_loses_nothing<R: Runtime>(runtime: R) {
     let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     assert_eq!(echo_through(&mut stream, b"open"), b"open");
@@ -115,7 +115,7 @@ fn a_paused_connection_gets_little_and_loses_nothing<R: Runtime>(runtime: R) {
     assert!(echo.paused_bytes_max <= R::AFTER_PAUSE_BYTES_MAX, "{}", echo.paused_bytes_max);
 }
 
-fn pausing_at_any_time_loses_nothing<R: Runtime>(runtime: R) {
+pub(super) fn pausing_at_any_time_loses_nothing<R: Runtime>(runtime: R) {
     let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     assert_eq!(echo_through(&mut stream, b"open"), b"open");
@@ -137,7 +137,7 @@ fn pausing_at_any_time_loses_nothing<R: Runtime>(runtime: R) {
     assert!(echo.paused_bytes_max <= R::AFTER_PAUSE_BYTES_MAX, "{}", echo.paused_bytes_max);
 }
 
-fn the_end_comes_after_the_bytes_before_it_even_when_paused(runtime: impl Runtime) {
+pub(super) fn the_end_comes_after_the_bytes_before_it_even_when_paused(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo::default());
     // Bytes and end find the connection paused, or come while it is being paused.
     for is_settled in [true, false] {
@@ -158,7 +158,7 @@ fn the_end_comes_after_the_bytes_before_it_even_when_paused(runtime: impl Runtim
     running.stop();
 }
 
-fn a_half_closed_client_still_gets_its_answer(runtime: impl Runtime) {
+pub(super) fn a_half_closed_client_still_gets_its_answer(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     let bytes = pattern(200_000, 9);
@@ -178,7 +178,7 @@ fn a_half_closed_client_still_gets_its_answer(runtime: impl Runtime) {
     running.stop();
 }
 
-fn a_reset_is_told_as_one(runtime: impl Runtime) {
+pub(super) fn a_reset_is_told_as_one(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo::default());
     let mut stream = client(running.address);
     assert_eq!(echo_through(&mut stream, b"hello"), b"hello");

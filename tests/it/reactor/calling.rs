@@ -71,7 +71,7 @@ fn call(runtime: impl Runtime, caller: Caller) -> (Caller, Report) {
     running.thread.join().unwrap()
 }
 
-fn connects_as_often_as_slots_allow(runtime: impl Runtime) {
+pub(super) fn connects_as_often_as_slots_allow(runtime: impl Runtime) {
     let server = start(runtime, config(), Echo::default());
     let (caller, Report { counters, slots_free }) = call(runtime, Caller::new(server.address, 50));
     assert_eq!((caller.up, caller.answers, caller.refused), (50, 50, 0));
@@ -79,13 +79,13 @@ fn connects_as_often_as_slots_allow(runtime: impl Runtime) {
     server.stop();
 }
 
-fn a_refused_connection_is_told_and_closed(runtime: impl Runtime) {
+pub(super) fn a_refused_connection_is_told_and_closed(runtime: impl Runtime) {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (caller, Report { slots_free, .. }) = call(runtime, Caller::new(nobody, 9));
     assert_eq!((caller.up, caller.refused, slots_free.1), (0, 9, 4));
 }
 
-fn a_connect_that_hangs_can_be_given_up(runtime: impl Runtime) {
+pub(super) fn a_connect_that_hangs_can_be_given_up(runtime: impl Runtime) {
     // A listener whose backlog is full drops what comes, so connecting hangs.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();

@@ -18,7 +18,7 @@ on_each_runtime!(
     a_runtime_may_end_with_everything_under_way,
 );
 
-fn closing_sends_the_answer_first_even_if_bytes_are_unread(runtime: impl Runtime) {
+pub(super) fn closing_sends_the_answer_first_even_if_bytes_are_unread(runtime: impl Runtime) {
     let running = start(runtime, config(), Echo { close_after_answer: Some(false), ..Echo::default() });
     for round in 0..20 {
         let mut stream = client(running.address);
@@ -36,7 +36,7 @@ fn closing_sends_the_answer_first_even_if_bytes_are_unread(runtime: impl Runtime
     running.stop();
 }
 
-fn a_client_that_never_closes_is_cut_off(runtime: impl Runtime) {
+pub(super) fn a_client_that_never_closes_is_cut_off(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo { close_after_answer: Some(false), ..Echo::default() });
     let mut stream = client(running.address);
     let begin = Instant::now();
@@ -55,7 +55,7 @@ fn a_client_that_never_closes_is_cut_off(runtime: impl Runtime) {
     running.stop();
 }
 
-fn an_abort_resets(runtime: impl Runtime) {
+pub(super) fn an_abort_resets(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo { close_after_answer: Some(true), ..Echo::default() });
     let mut stream = client(running.address);
     stream.write_all(b"x").unwrap();
@@ -102,7 +102,7 @@ impl<I: Io<Message = Note>> Handler<I> for Stuck {
     }
 }
 
-fn an_abort_gives_a_stuck_buffer_back_before_it_closes(runtime: impl Runtime) {
+pub(super) fn an_abort_gives_a_stuck_buffer_back_before_it_closes(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Stuck::default());
     let stream = client(running.address);
     running.expect(Note::Accepted);
@@ -119,7 +119,7 @@ fn an_abort_gives_a_stuck_buffer_back_before_it_closes(runtime: impl Runtime) {
     drop(stream);
 }
 
-fn a_polite_close_still_sends_it_all(runtime: impl Runtime) {
+pub(super) fn a_polite_close_still_sends_it_all(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Stuck::default());
     let mut stream = client(running.address);
     running.expect(Note::Accepted);
@@ -133,7 +133,7 @@ fn a_polite_close_still_sends_it_all(runtime: impl Runtime) {
     running.stop();
 }
 
-fn a_runtime_may_end_with_everything_under_way(runtime: impl Runtime) {
+pub(super) fn a_runtime_may_end_with_everything_under_way(runtime: impl Runtime) {
     let running = start(runtime, config(), Stuck::default());
     let streams: Vec<_> = (0..10).map(|_| client(running.address)).collect();
     streams.iter().for_each(|stream| assert_eq!(stream.peek(&mut [0]).unwrap(), 1));

@@ -80,7 +80,7 @@ pub(super) fn deaf(_: ShardId) -> Config {
     Config { listeners: Vec::new(), ..config() }
 }
 
-fn shards_that_sleep_wake_each_other(runtime: impl Runtime) {
+pub(super) fn shards_that_sleep_wake_each_other(runtime: impl Runtime) {
     let reports = ping_pong(runtime, runtime, 3_000, deaf);
     assert_eq!(reports.map(|report| report.counters.messages), [1_501, 1_500]);
 }
@@ -94,7 +94,7 @@ fn the_runtimes_understand_each_other() {
     }
 }
 
-fn control_gets_an_answer_each_time(runtime: impl Runtime) {
+pub(super) fn control_gets_an_answer_each_time(runtime: impl Runtime) {
     let mut running = start(runtime, config(), Echo::default());
     for _ in 0..500 {
         assert_eq!(running.settle(), []);
@@ -125,7 +125,7 @@ impl<I: Io<Message = Note>> Handler<I> for Talker {
     }
 }
 
-fn there_is_as_much_room_as_the_ring_holds(runtime: impl Runtime) {
+pub(super) fn there_is_as_much_room_as_the_ring_holds(runtime: impl Runtime) {
     let (mut shards, mut control) = mesh(1, 8).unwrap();
     let mailbox = shards.pop().unwrap();
     let talking = thread::spawn(move || {
@@ -167,13 +167,13 @@ impl<I: Io<Message = Note>> Handler<I> for Ticker {
     }
 }
 
-fn turns_come_when_they_are_wanted_and_not_else(runtime: impl Runtime) {
+pub(super) fn turns_come_when_they_are_wanted_and_not_else(runtime: impl Runtime) {
     let running = start(runtime, config(), Ticker::default());
     let (ticker, report) = running.thread.join().unwrap();
     assert_eq!((ticker.turns, report.counters.turns), (Ticker::TURNS, Ticker::TURNS.into()));
 }
 
-fn a_core_that_is_not_there_is_named(runtime: impl Runtime) {
+pub(super) fn a_core_that_is_not_there_is_named(runtime: impl Runtime) {
     let (mut shards, _control) = mesh(1, 8).unwrap();
     let config = Config { core: Some(4_000), ..deaf(ShardId(0)) };
     let error = runtime.run(&config, shards.pop().unwrap(), &mut Ticker::default(), |_| ()).unwrap_err().to_string();

@@ -9,6 +9,7 @@ mod echo;
 mod messages;
 mod runtimes;
 mod uring_alone;
+mod without;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,12 +19,12 @@ use std::time::Duration;
 
 use pinion::ids::ShardId;
 use pinion::reactor::mailbox::{Endpoint, mesh};
-use pinion::reactor::uring::{Config, Counters};
+use pinion::reactor::uring::{Config, Counters, Without};
 use pinion::reactor::{Buffer, Handler};
 
 use runtimes::{Glommio, Runtime, Uring};
 
-const URING: Uring = Uring;
+const URING: Uring = Uring { without: Without::NOTHING };
 const GLOMMIO: Glommio = Glommio;
 
 /// What the tests' threads say to each other.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use pinion::reactor::mailbox::Endpoint;
-use pinion::reactor::uring::{Config, Counters};
+use pinion::reactor::uring::{Config, Counters, Without};
 use pinion::reactor::{Handler, Io, RECEIVE_AFTER_PAUSE_BYTES_MAX, glommio, uring};
 
 use super::{Note, Report};
@@ -32,7 +32,9 @@ pub(super) trait Runtime: Copy + Send + 'static {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Uring;
+pub(super) struct Uring {
+    pub(super) without: Without,
+}
 
 #[derive(Clone, Copy)]
 pub(super) struct Glommio;
@@ -49,7 +51,8 @@ impl Runtime for Uring {
         handler: &mut impl Handler<Self::Loop>,
         listens: impl FnOnce(Vec<SocketAddr>),
     ) -> io::Result<Report> {
-        let mut uring = uring::Uring::new(config, mailbox)?;
+        let config = Config { without: self.without, ..config.clone() };
+        let mut uring = uring::Uring::new(&config, mailbox)?;
         listens(uring.addresses()?);
         uring.run(handler)?;
         // Sixteen accepts for each listener are always under way, and each has a slot, if there are as many.

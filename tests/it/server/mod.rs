@@ -24,6 +24,7 @@ use pinion::http::response::{Answer, ResponseParser};
 use pinion::identity::Secret;
 use pinion::ids::ShardId;
 use pinion::metrics::{Gauges, ShardMetrics, Totals};
+use pinion::reactor::uring::Without;
 use pinion::ruleset::Ruleset;
 use pinion::shard::Plan;
 
@@ -44,6 +45,7 @@ pub struct Options {
     pub partners: Vec<SocketAddr>,
     pub connections_max: usize,
     pub on_ready: Option<fn(ShardId)>,
+    pub without: Without,
     /// What profiles and ids may take, of all shards together.
     pub memory_bytes: usize,
 }
@@ -56,6 +58,7 @@ impl Options {
             partners: Vec::new(),
             connections_max: 1_024,
             on_ready: None,
+            without: Without::default(),
             memory_bytes: 64 << 20,
         }
     }
@@ -96,6 +99,7 @@ impl Server {
             listeners: vec![([127, 0, 0, 1], 0).into()],
             cores: vec![None; options.shards.into()],
             spin_ns: 0,
+            without: options.without,
             secret: secret(),
             entropy: [9; 32],
             data_dir: None,

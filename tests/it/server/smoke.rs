@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pinion::config::file::Runtime;
+use pinion::reactor::uring::FEATURES;
 
 use super::partner::{Act, Partner, json};
 use super::{Options, Server, alone};
@@ -12,12 +13,26 @@ pub const CONFIG: &str = include_str!("smoke.toml");
 on_each_runtime!(a_partner_that_is_asked_during_the_call_gives_its_segment_to_the_answer);
 
 fn a_partner_that_is_asked_during_the_call_gives_its_segment_to_the_answer(runtime: Runtime) {
+    main_job(runtime, "");
+}
+
+/// The paths that are there to be measured.
+#[test]
+fn the_main_runtime_can_do_without_what_makes_it_fast() {
+    for features in FEATURES {
+        main_job(Runtime::Uring, features);
+    }
+    main_job(Runtime::Uring, &FEATURES.join(","));
+}
+
+fn main_job(runtime: Runtime, without: &str) {
+    let without = without.parse().expect("features have their names");
     let _alone = alone();
     let partner = Partner::start(Act::Answer(
         Duration::from_millis(3),
         json(r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#),
     ));
-    let server = Server::start(CONFIG, Options { partners: vec![partner.address], ..Options::on(runtime) });
+    let server = Server::start(CONFIG, Options { without, partners: vec![partner.address], ..Options::on(runtime) });
     let mut client = server.connect();
     let start = Instant::now();
     let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2&c_product=camera", "");
