@@ -1,4 +1,4 @@
-//! A thousand connections that send requests without waiting for answers, behind a partner that takes 50 ms, leave
+//! Many connections that send requests without waiting for answers, behind a partner that takes 50 ms, leave
 //! other visitors their budget, and nothing behind.
 
 use std::net::SocketAddr;
@@ -17,7 +17,14 @@ use super::{Connection, Options, Server, alone};
 
 const CONFIG: &str = include_str!("flood.toml");
 const PHOTO: &str = r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#;
-const CONNECTIONS: usize = 1_000;
+/// Connections that flood. The second runtime makes a system call for each receive and send, and takes the tests'
+/// machine for itself under a flood that the main one bears.
+const fn connections_flooding(runtime: Runtime) -> usize {
+    match runtime {
+        Runtime::Glommio => 100,
+        Runtime::Uring | Runtime::Auto => 1_000,
+    }
+}
 /// Others, in each of two accounts.
 const VISITORS: usize = 4;
 const LASTS: Duration = Duration::from_secs(2);
@@ -47,6 +54,7 @@ fn a_flood_leaves_others_their_budget(runtime: Runtime) {
 /// Floods a server for a while. Returns the worse of two 99th percentiles, in milliseconds: of visitors of the flooded
 /// account, and of visitors of another; and which share of the latter's answers held their partner's segment.
 fn round(runtime: Runtime) -> (f64, f64) {
+    let flooding = connections_flooding(runtime);
     let slow = Background::start(|ended, ready| async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let _ = ready.send(listener.local_addr().expect("it is bound"));
@@ -55,11 +63,11 @@ fn round(runtime: Runtime) -> (f64, f64) {
     });
     let quick = Partner::start(Act::Answer(Duration::ZERO, json(PHOTO)));
     let options =
-        Options { partners: vec![slow.said, quick.address], connections_max: CONNECTIONS + 24, ..Options::on(runtime) };
+        Options { partners: vec![slow.said, quick.address], connections_max: flooding + 24, ..Options::on(runtime) };
     let server = Server::start(CONFIG, options);
     let address = server.address;
     let flood = Background::start(move |ended, ready| async move {
-        for _ in 0..CONNECTIONS {
+        for _ in 0..flooding {
             let socket = TcpSocket::new_v4().expect("a socket");
             // A few batches on their way are flood enough; the kernel's own memory for sockets is not what is tested.
             socket.set_send_buffer_size(16 * 1024).expect("a socket");
@@ -85,7 +93,7 @@ fn round(runtime: Runtime) -> (f64, f64) {
     report("same account", &flooded);
     report("other account", &quiet);
     println!("other account: {known} of {} answers held the segment", quiet.len());
-    assert!(connections >= CONNECTIONS as u64, "the flood went on to the end");
+    assert!(connections >= flooding as u64, "the flood went on to the end");
     assert_eq!(server.total(|totals| totals.connections_flood_closed.value() + totals.overloaded.value()), 0);
     drop((flood, slow));
     server.assert_quiet();
