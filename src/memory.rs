@@ -1,8 +1,8 @@
 //! Memory for tables that are read at random places.
 //!
 //! Goal: a look-up waits for its cache line and for nothing else. In pages of 4 KiB it waits for the page's translation
-//! too, which in a virtual machine is as many reads again. Method: the kernel is asked for huge pages, which it gives as
-//! far as it has any, and all is written at once, so that nothing is left to be had later.
+//! too, which in a virtual machine is as many reads again. Method: the kernel is asked for huge pages, which it gives
+//! as far as it has any, and all is written at once, so that nothing is left to be had later.
 //!
 //! Source: madvise(2), MADV_HUGEPAGE; the kernel's admin-guide/mm/transhuge.
 
