@@ -225,7 +225,10 @@ fn config(name: &str) -> Result<ExitCode, String> {
     let scenario = Scenario::load(name)?;
     let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
     let cores = Cores::share(scenario.server.shards);
-    print!("{}", standard::config(&scenario, &cores.server, &vec![nobody; scenario.partners.len()]));
+    print!(
+        "{}",
+        standard::config(&scenario, &cores.server, &vec![nobody; scenario.partners.len()], Path::new("pinion-load"))
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::random::Random;
 use crate::scenario::{PartnerMode, Scenario};
@@ -30,8 +31,8 @@ const PARTNER_SOURCE: u32 = 200;
 const PARTNER_TRAIT: u32 = 900_000;
 
 /// The server's config file. `partners` are the addresses of the scenario's partners, in their order.
-pub fn config(scenario: &Scenario, cores: &[usize], partners: &[SocketAddr]) -> String {
-    let mut text = head(scenario, cores);
+pub fn config(scenario: &Scenario, cores: &[usize], partners: &[SocketAddr], data_dir: &Path) -> String {
+    let mut text = head(scenario, cores, data_dir);
     let mut random = Random::new(SEED);
     for number in 0..scenario.server.rules {
         let expression = rule(&mut random);
@@ -84,7 +85,7 @@ pub fn config(scenario: &Scenario, cores: &[usize], partners: &[SocketAddr]) -> 
     text
 }
 
-fn head(scenario: &Scenario, cores: &[usize]) -> String {
+fn head(scenario: &Scenario, cores: &[usize], data_dir: &Path) -> String {
     let server = &scenario.server;
     // Cores that are not there can't be pinned to: then the system may choose.
     let place = match cores {
@@ -101,7 +102,7 @@ base_domain = "pinion.localhost"
 {place}
 memory_max = "{}"
 connections_max = {}
-data_dir = "pinion-load"
+data_dir = {data_dir:?}
 secret = "{}"
 node = "load"
 spin_us = {}
@@ -175,15 +176,15 @@ mod tests {
     fn the_server_takes_the_config() {
         let scenario = Scenario::load("standard").unwrap();
         let address = "127.0.0.1:9".parse().unwrap();
-        let text = config(&scenario, &[0], &vec![address; scenario.partners.len()]);
+        let text = config(&scenario, &[0], &vec![address; scenario.partners.len()], Path::new("data"));
         assert!(scenario.server.rules >= 10_000 && scenario.server.segments >= 200 && scenario.partners.len() == 3);
-        assert_eq!(text, config(&scenario, &[0], &vec![address; scenario.partners.len()]));
+        assert_eq!(text, config(&scenario, &[0], &vec![address; scenario.partners.len()], Path::new("data")));
         if let Err(errors) = pinion::config::file::parse(&text, "standard.toml") {
             panic!("{}", errors[0]);
         }
         let mut few = scenario;
         few.server.rules = 100;
-        let text = config(&few, &[0], &vec![address; few.partners.len()]);
+        let text = config(&few, &[0], &vec![address; few.partners.len()], Path::new("data"));
         if let Err(errors) = pinion::config::load(&text, "few.toml") {
             panic!("{}", errors[0]);
         }

@@ -100,7 +100,7 @@ impl Target {
             }
             Kind::Pinion { .. } | Kind::Without { .. } => {
                 let path = folder.join("server.toml");
-                fs::write(&path, standard::config(scenario, &cores.server, partners))
+                fs::write(&path, standard::config(scenario, &cores.server, partners, folder))
                     .map_err(|error| format!("{}: {error}", path.display()))?;
                 let mut command = on_core(cores.confined, &program()?);
                 command.arg("serve").arg("--config").arg(&path);

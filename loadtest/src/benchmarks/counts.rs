@@ -26,7 +26,9 @@ pub(super) fn measure(bench: &mut Bench, _: &Path) -> Result<(), String> {
     scenario.phases = vec![steady];
     let target = bench.start(&Variant::new("pinion", "pinion", &scenario)?)?;
     let (address, core, pid) = (target.address, bench.cores.generator, target.pids[0]);
-    let load = thread::spawn(move || run::offer(&scenario, address, Pace::Schedule, core));
+    // As much as it takes: a server with time to spare answers each request in a turn of its own.
+    let pace = Pace::Closed { ns: (LOAD_SECONDS * 1e9) as u64 };
+    let load = thread::spawn(move || run::offer(&scenario, address, pace, core));
     thread::sleep(std::time::Duration::from_secs(2));
     for script in ["syscalls.sh", "allocations.sh"] {
         watch(bench, script, pid)?;

@@ -23,6 +23,7 @@ use self::process::Process;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
     /// nginx answering its built-in pixel.
+    #[value(alias = "nginx")]
     NginxEmptyGif,
     /// nginx with lua asking a partner and answering its segments.
     NginxLua,
