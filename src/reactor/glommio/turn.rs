@@ -55,8 +55,9 @@ impl<M> Glommio<M> {
             }
             self.now = clocks::read();
             self.counters.turns += 1;
-            busy_events += self.deliver_happenings(handler);
+            // First: what a client's last answer caused elsewhere was posted before her next request was looked for.
             self.deliver_messages(handler);
+            busy_events += self.deliver_happenings(handler);
             let Some(deadline_ns) = handler.on_turn(self) else { break Ok(()) };
             let is_busy = self.hub.has_work() || deadline_ns <= self.now.mono_ns || !self.mailbox.sleep();
             busy_turns += 1;

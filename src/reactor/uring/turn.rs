@@ -27,8 +27,9 @@ impl<M> Uring<M> {
             self.now = clocks::read();
             self.counters.turns += 1;
             self.mind_lag();
-            self.deliver_completions(handler, &blocks);
+            // First: what a client's last answer caused elsewhere was posted before her next request was collected.
             self.deliver_messages(handler);
+            self.deliver_completions(handler, &blocks);
             self.deliver_held(handler, &blocks);
             let Some(deadline_ns) = handler.on_turn(self) else { break };
             self.end_lingering();
