@@ -97,6 +97,8 @@ impl Shard {
 
     /// Sends a request back to its edge shard.
     pub(super) fn send_back<I: Io<Message = Message>>(&mut self, io: &mut I, message: Message, edge: ShardId) {
+        // Whoever gets the answer may call again at once, and is to be found by the ids of this call.
+        self.flush_outbox(io);
         let sent = io.post(edge, message);
         assert!(sent.is_ok(), "an answer finds room, since its request had credit");
     }
