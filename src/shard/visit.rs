@@ -125,7 +125,8 @@ impl Shard {
         let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
         self.answer_closes = job.close;
         let (result, call) = match prepare::prepare(rules, &request, body, &mut buffers, &mut scratch) {
-            Ok(prepared) if prepared.decision.error().is_some() => {
+            // One that opts out was refused when it came, and its answer says whether that lasts.
+            Ok(prepared) if prepared.decision.error().is_some() && job.opting_out.is_none() => {
                 let mut context = job.context;
                 context.visitor = Visitor::default();
                 context.errors.extend(prepared.decision.error().map(ErrorSet::of).unwrap_or_default());
