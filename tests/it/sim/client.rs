@@ -17,7 +17,7 @@ pub struct Record {
     pub answered_by_rules: u64,
     /// Answers that a well-behaved client waited for in vain.
     pub lost: u64,
-    /// Visitors whose opt-out was asked for.
+    /// Visitors and phones whose opt-out was asked for.
     pub asked_out: BTreeSet<String>,
     /// Those whose opt-out was acknowledged.
     pub opted_out: BTreeSet<String>,
@@ -25,7 +25,10 @@ pub struct Record {
 
 /// What a request was about.
 struct Asked {
+    /// The visitor that it named.
     uuid: Option<String>,
+    /// Whom an opt-out can concern: that visitor, or a phone.
+    who: Option<String>,
     opts_out: bool,
     /// The opt-out was acknowledged before this was sent.
     was_out: bool,
@@ -71,7 +74,22 @@ impl Client {
         if let Some(uuid) = uuid.as_ref().filter(|_| self.random.one_in(30)) {
             record.asked_out.insert(uuid.clone());
             let request = format!("GET /demoptout?d_rtbd=json{named} HTTP/1.1\r\nHost: dpm.example.net\r\n\r\n");
-            return (request.into_bytes(), Asked { uuid: Some(uuid.clone()), opts_out: true, was_out: false });
+            let who = Some(uuid.clone());
+            return (request.into_bytes(), Asked { uuid: who.clone(), who, opts_out: true, was_out: false });
+        }
+        if self.random.one_in(20) {
+            let phone = format!("e4fe9bde-caa0-47b6-908d-{:012}", self.random.below(2));
+            let opts_out = self.random.one_in(3);
+            let refusal = if opts_out { "&device_consent=0&d_consent_ic=DSID_20914" } else { "" };
+            let request = format!(
+                "GET /event?d_rtbd=json&d_cts=2&c_page=home&d_cid=20914%01{phone}{refusal} HTTP/1.1\r\n\
+                 Host: shop.example.net\r\nOrigin: https://shop.example\r\n\r\n"
+            );
+            let was_out = record.opted_out.contains(&phone);
+            if opts_out {
+                record.asked_out.insert(phone.clone());
+            }
+            return (request.into_bytes(), Asked { uuid: None, who: Some(phone), opts_out, was_out });
         }
         let was_out = uuid.as_ref().is_some_and(|uuid| record.opted_out.contains(uuid));
         drop(record);
@@ -91,7 +109,7 @@ impl Client {
                 format!("POST /event HTTP/1.1\r\n{head}{form}\r\n{chunks}")
             }
         };
-        (request.into_bytes(), Asked { uuid, opts_out: false, was_out })
+        (request.into_bytes(), Asked { who: uuid.clone(), uuid, opts_out: false, was_out })
     }
 
     fn send(&mut self, link: usize, to: &mut Outbox<'_>) {
@@ -122,7 +140,7 @@ impl Client {
     }
 
     fn check(&mut self, status: u16, body: &[u8], now_ns: u64) {
-        let Some((sent_ns, Asked { uuid, opts_out, was_out })) = self.waiting.pop_front() else {
+        let Some((sent_ns, Asked { uuid, who, opts_out, was_out })) = self.waiting.pop_front() else {
             assert!(self.broke_off, "an answer to nothing");
             return;
         };
@@ -130,18 +148,20 @@ impl Client {
             return;
         }
         assert_eq!(status, 200);
-        if opts_out {
-            self.record.borrow_mut().opted_out.extend(uuid);
-            return;
-        }
         let text = std::str::from_utf8(body).expect("text");
         let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
         let has_error =
             |code| json["errors"].as_array().is_some_and(|all| all.iter().any(|error| error["code"] == code));
         let overloaded = has_error(0);
+        if opts_out {
+            if !overloaded {
+                self.record.borrow_mut().opted_out.extend(who);
+            }
+            return;
+        }
         assert!(has_error(171) || overloaded || !was_out, "an acknowledged opt-out counts: {text}");
         if has_error(171) {
-            let asked = uuid.is_some_and(|uuid| self.record.borrow().asked_out.contains(&uuid));
+            let asked = who.is_some_and(|uuid| self.record.borrow().asked_out.contains(&uuid));
             assert!(asked && json["uuid"].is_null() && json["segments"] == serde_json::json!([]), "{text}");
             return;
         }
