@@ -146,6 +146,7 @@ fn plan(visitors: u64) -> Plan {
         upstreams_max: 1,
         jobs_max: 16,
         calls_max: 16,
+        errands_max: 0,
         small_buffers: 128,
         large_buffers: 4,
         profile_bytes: (visitors as usize * 400).max(4 << 20),

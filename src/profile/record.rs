@@ -191,6 +191,22 @@ impl Profile {
         self.ids.put(source, auth, text)
     }
 
+    /// Notes that the visitor is signed in under this id, which was put before; of the other ids at data sources of
+    /// which `is_alike` holds none is the last one any more. Returns whether one was.
+    pub fn mark_authenticated(
+        &mut self,
+        source: DataSourceId,
+        text: &[u8],
+        is_alike: impl Fn(DataSourceId) -> bool,
+    ) -> bool {
+        self.ids.mark(source, text, is_alike)
+    }
+
+    /// The id at one of these data sources under which the visitor was last signed in.
+    pub fn last_authenticated(&self, is_meant: impl Fn(DataSourceId) -> bool) -> Option<DeclaredId<'_>> {
+        self.ids.iter().find(|id| id.last_authenticated && is_meant(id.source))
+    }
+
     /// Sets the state of the data source's latest id, if there is one.
     pub fn set_auth(&mut self, source: DataSourceId, auth: AuthState) -> bool {
         self.ids.set_auth(source, auth)

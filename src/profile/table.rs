@@ -28,6 +28,9 @@ const _: () = assert!(
         > RECORD_BYTES_MAX.div_ceil(PAYLOAD_BYTES)
 );
 
+/// The most that [`ProfileTable::record`] returns of a profile that has nothing but traits.
+pub const TRAITS_RECORD_BYTES_MAX: usize = codec::TRAITS_RECORD_BYTES_MAX + PAYLOAD_BYTES;
+
 /// A shard's profiles.
 #[derive(Debug)]
 pub struct ProfileTable {
@@ -142,14 +145,25 @@ impl ProfileTable {
 
     /// Reads the visitor's record into `profile`. If there is none, `profile` is cleared to be this visitor's first.
     pub fn load(&mut self, uuid: Uuid, profile: &mut Profile) -> bool {
-        let Some(place) = self.find(self.hash.uuid(uuid), uuid) else {
+        if !self.read(uuid) {
             profile.clear(uuid);
             return false;
-        };
-        self.record.clear();
-        self.cells.read(self.slot(place).first_cell(), &mut self.record);
+        }
         codec::decode(&self.record, profile).expect("a record is as it was written");
         true
+    }
+
+    /// Reads the visitor's record for [`ProfileTable::record`]. Returns whether there is one.
+    pub fn read(&mut self, uuid: Uuid) -> bool {
+        let Some(place) = self.find(self.hash.uuid(uuid), uuid) else { return false };
+        self.record.clear();
+        self.cells.read(self.slot(place).first_cell(), &mut self.record);
+        true
+    }
+
+    /// The record that was last read or stored, for another table's shard. Bytes may follow it that mean nothing.
+    pub fn record(&self) -> &[u8] {
+        &self.record
     }
 
     /// Whether there is a record of the visitor.

@@ -1,10 +1,9 @@
 //! A request at the shard that owns its connection: which endpoint, which account, whom it is about, where it goes.
 
-use smallvec::SmallVec;
-
 use super::client::Served;
-use super::identify::{self, ValidId};
+use super::identify;
 use super::job::{Context, Job, Visitor};
+use super::person::Parking;
 use super::prepare::{self, Caller, Prepared};
 use super::visit::Visited;
 use super::{Message, Shard};
@@ -14,7 +13,6 @@ use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::http::{Request, request};
 use crate::identity::{KeyedHash, Uuid};
 use crate::ids::ShardId;
-use crate::limits::DECLARED_IDS_MAX;
 use crate::reactor::{Buffer, ConnId, Io};
 use crate::ruleset::Ruleset;
 
@@ -142,12 +140,11 @@ impl Shard {
             }
             return Served::from(self.anonymous(io, &arrival.context, prepared, is_id));
         }
-        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-        identify::valid_ids(prepared, &mut ids, errors);
+        errors.extend(prepared.id_errors);
         let cookie = identify::cookie_of(prepared);
         let claim = match identify::claim(prepared, cookie, errors) {
             Some(uuid) => Some((uuid, false)),
-            None => match identify::resolvable(prepared, &ids, arrival.context.address, &self.id_hash) {
+            None => match identify::resolvable(prepared, arrival.context.address, &self.id_hash) {
                 Ok(key) => {
                     let owner = key.shard(self.plan.shards);
                     if owner != self.id {
@@ -185,9 +182,8 @@ impl Shard {
         if home != self.id {
             return self.send_home(io, arrival, prepared, home);
         }
-        let request_bytes = arrival.head.len() + arrival.body.len();
-        let can_park = self.can_make_job(request_bytes);
-        match self.visit(io, &arrival.context, prepared, can_park) {
+        let parking = Parking::Made { request_bytes: arrival.head.len() + arrival.body.len() };
+        match self.visit(io, &arrival.context, prepared, parking) {
             Visited::Answer(answer) => Served::from(answer),
             Visited::Waits(wait) => match self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) {
                 Some(job) => {
@@ -196,9 +192,13 @@ impl Shard {
                 }
                 // What was asked of the partners took the last buffer: they are asked, but nobody waits.
                 None => {
+                    assert!(!wait.asks_person, "an errand is sent after there is known to be room for its job");
                     self.metrics.totals.parked_refused.increment();
                     self.jobs.release(wait.at);
-                    Served::from(self.conclude(io, &arrival.context, prepared, 0))
+                    match self.conclude(io, &arrival.context, prepared, 0, Parking::Never) {
+                        Visited::Answer(answer) => Served::from(answer),
+                        Visited::Waits(_) => unreachable!("what can't be parked does not wait"),
+                    }
                 }
             },
         }

@@ -77,6 +77,8 @@ pub struct Job {
     /// Partners whose answer came while it waited.
     pub(super) answered: u64,
     pub(super) parked_ns: u64,
+    /// It waits for the profile of a person.
+    pub(super) asks_person: bool,
     /// It waits for opt-outs to last.
     pub(super) opting_out: Option<OptingOut>,
 }
@@ -104,6 +106,7 @@ impl Job {
             waiting: 0,
             answered: 0,
             parked_ns: 0,
+            asks_person: false,
             opting_out: None,
         }
     }

@@ -10,8 +10,8 @@ use crate::profile::Profile;
 use crate::template::{MacroValues, Sink};
 
 /// Everything that a template may name.
-pub(super) struct Values<'a> {
-    pub prepared: &'a Prepared<'a>,
+pub(super) struct Values<'a, 'p> {
+    pub prepared: &'a Prepared<'p>,
     pub profile: &'a Profile,
     pub uuid: Uuid,
     pub address: IpAddr,
@@ -22,13 +22,13 @@ pub(super) struct Values<'a> {
     pub timeout_ms: u64,
 }
 
-impl Values<'_> {
-    pub(super) fn with_timeout_ms(&self, timeout_ms: u64) -> Values<'_> {
+impl<'p> Values<'_, 'p> {
+    pub(super) fn with_timeout_ms(&self, timeout_ms: u64) -> Values<'_, 'p> {
         Values { timeout_ms, ..*self }
     }
 }
 
-impl MacroValues for Values<'_> {
+impl MacroValues for Values<'_, '_> {
     fn visitor_id(&self, sink: &mut Sink<'_, '_>) {
         sink.push(&self.uuid.digits());
     }

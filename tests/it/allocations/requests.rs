@@ -18,6 +18,9 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (jsonp, 200),
     (form, 200),
     (chunked_form, 200),
+    // Side by side, so that clients come to them at the same time.
+    (wild, 200),
+    (wild, 200),
     (wild, 200),
     (id, 200),
     (id_of_phone, 200),
@@ -28,6 +31,10 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (maps_id, 200),
     (named_by_id, 200),
     (wrong_token, 200),
+    (signs_in, 200),
+    (signs_out, 200),
+    (everything_of_a_person, 200),
+    (person_beyond_the_bounds, 200),
     (rules, 200),
     (everything_at_once, 200),
     (profile_beyond_its_bounds, 200),
@@ -182,6 +189,32 @@ fn maps_id(number: u64) -> Vec<u8> {
 /// A server's call about whom it knows by an id only.
 fn named_by_id(number: u64) -> Vec<u8> {
     get(HOST, &format!("/event?{JSON}&c_page=home&d_cid=11%01joe{}", number % 700), "")
+}
+
+/// A few persons on all devices, who is at home here or there.
+fn person(number: u64) -> u64 {
+    number / 3 % 5
+}
+
+fn signs_in(number: u64) -> Vec<u8> {
+    let (visitor, person) = (visitor(number), person(number));
+    get(HOST, &format!("/event?{JSON}&c_page=home&d_uuid={visitor}&d_cid=11%01p{person}%011"), PAGE)
+}
+
+fn signs_out(number: u64) -> Vec<u8> {
+    let (visitor, person) = (visitor(number), person(number));
+    get(HOST, &format!("/event?{JSON}&c_page=home&d_uuid={visitor}&d_cid=11%01p{person}%012"), PAGE)
+}
+
+fn everything_of_a_person(number: u64) -> Vec<u8> {
+    get(HOST, &format!("/event?{JSON}&c_all=yes&d_uuid={}&d_cid=11%01p{}%011", visitor(number), person(number)), PAGE)
+}
+
+fn person_beyond_the_bounds(number: u64) -> Vec<u8> {
+    let first = super::config::MANY + (number % 17) as u32 * 256;
+    let ids: Vec<_> = (first..first + 300).map(|id| id.to_string()).collect();
+    let (visitor, person) = (visitor(number), person(number));
+    post(PAGE, &format!("{JSON}&d_sid={}&d_uuid={visitor}&d_cid=11%01p{person}%011", ids.join(",")))
 }
 
 fn wrong_token(number: u64) -> Vec<u8> {

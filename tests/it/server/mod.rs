@@ -150,6 +150,10 @@ impl Server {
         self.wait_until("all jobs back", |server| {
             server.gauge(|gauges| gauges.jobs_free.value()) == shards * jobs as u64
         });
+        let errands = self.plan.errands_max as u64;
+        self.wait_until("all errands back", |server| {
+            server.gauge(|gauges| gauges.errands_free.value()) == shards * errands
+        });
         self.wait_until("all small buffers back", |server| {
             server.gauge(|gauges| gauges.buffers_small_free.value()) == shards * small as u64
         });

@@ -107,6 +107,7 @@ impl Run {
             upstreams_max: 1,
             jobs_max: 4,
             calls_max: 4,
+            errands_max: 0,
             small_buffers: 16,
             large_buffers: 4,
             profile_bytes: 1 << 20,
