@@ -15,9 +15,8 @@ pub(crate) struct RuleIndex {
     /// One more than there are candidates: each ends where the next begins.
     candidates: Vec<Candidate>,
     conditions: Vec<Condition>,
-    /// Places in `rules`.
-    realises: Vec<u32>,
-    rules: Vec<(TraitId, DataSourceId)>,
+    realises: Vec<Realised>,
+    rules: usize,
     trees: Vec<Tree>,
 }
 
@@ -25,6 +24,14 @@ pub(crate) struct RuleIndex {
 struct Candidate {
     first_condition: u32,
     first_realised: u32,
+}
+
+/// What a candidate that holds realises: all that is asked of a rule stands here, beside its neighbours'.
+#[derive(Clone, Copy, Debug)]
+struct Realised {
+    rule: u32,
+    trait_id: TraitId,
+    data_source: DataSourceId,
 }
 
 /// What a candidate asks for besides the predicate it is filed under.
@@ -77,7 +84,7 @@ impl RuleIndex {
         predicates: u32,
         mut entries: Vec<Entry>,
         trees: Vec<Tree>,
-        rules: Vec<(TraitId, DataSourceId)>,
+        rules: &[(TraitId, DataSourceId)],
     ) -> RuleIndex {
         entries.sort_unstable();
         entries.dedup();
@@ -86,7 +93,7 @@ impl RuleIndex {
             candidates: Vec::new(),
             conditions: Vec::new(),
             realises: Vec::new(),
-            rules,
+            rules: rules.len(),
             trees,
         };
         for group in entries.chunk_by(|a, b| (a.predicate, &a.conditions) == (b.predicate, &b.conditions)) {
@@ -94,7 +101,10 @@ impl RuleIndex {
             index.filed.resize(group[0].predicate as usize + 1, candidate);
             index.candidates.push(index.end());
             index.conditions.extend(&group[0].conditions);
-            index.realises.extend(group.iter().map(|entry| entry.rule));
+            index.realises.extend(group.iter().map(|entry| {
+                let (trait_id, data_source) = rules[entry.rule as usize];
+                Realised { rule: entry.rule, trait_id, data_source }
+            }));
         }
         index.filed.resize(predicates as usize + 1, index.candidates.len() as u32);
         index.candidates.push(index.end());
@@ -111,7 +121,7 @@ impl RuleIndex {
             predicates: Bits::new(self.filed.len() - 1),
             active: Vec::with_capacity(predicates_with_candidates),
             tried: Bits::new(self.trees.len()),
-            realised: Bits::new(self.rules.len()),
+            realised: Bits::new(self.rules),
         }
     }
 
@@ -125,10 +135,9 @@ impl RuleIndex {
                 if !conditions.iter().all(|&condition| self.holds(condition, predicates, tried)) {
                     continue;
                 }
-                for &rule in &self.realises[candidate.first_realised as usize..next.first_realised as usize] {
-                    let (trait_id, data_source) = self.rules[rule as usize];
-                    if only.is_none_or(|only| only == data_source) && rules_realised.set(rule) {
-                        realised.push(trait_id);
+                for of in &self.realises[candidate.first_realised as usize..next.first_realised as usize] {
+                    if only.is_none_or(|only| only == of.data_source) && rules_realised.set(of.rule) {
+                        realised.push(of.trait_id);
                     }
                 }
             }
