@@ -3,6 +3,7 @@
 //! Keys come from the config, which is trusted, so the hash needs speed and spread, not secrecy: a peer chooses only
 //! what is probed and can make a probe no longer than the longest run of taken slots.
 
+use super::index::{FETCHED_TOGETHER, fetch};
 use crate::find::short_word;
 use crate::rules::scalar::{Decimal, Scalar};
 
@@ -24,7 +25,7 @@ const EMPTY: u32 = u32::MAX;
 
 /// What an entry is known by: a short text is itself, anything else is known by a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     /// The text, or the hash.
     word: u64,
     /// The key's number and a short text's length, or what else it is.
@@ -47,7 +48,7 @@ impl Identity {
     }
 
     #[inline(always)]
-    fn scalar(key: u32, value: Scalar<'_>) -> Identity {
+    pub(super) fn scalar(key: u32, value: Scalar<'_>) -> Identity {
         match value {
             Scalar::Text(text) => Identity::text(key, text),
             Scalar::Number(number) => {
@@ -60,7 +61,7 @@ impl Identity {
 
     /// Whether nothing else has this identity.
     #[inline(always)]
-    fn is_exact(self) -> bool {
+    pub(super) fn is_exact(self) -> bool {
         self.shape & ((1 << Identity::SHAPE_BITS) - 1) < Identity::LONG_TEXT
     }
 
@@ -84,6 +85,12 @@ impl ProbeTable {
             slots[place] = Slot { identity, entry: entry as u32 };
         }
         ProbeTable { slots }
+    }
+
+    /// The entry of the first slot in which such an entry can stand, right or wrong.
+    #[inline(always)]
+    fn first(&self, identity: Identity) -> u32 {
+        self.slots[identity.hash() & (self.slots.len() - 1)].entry
     }
 
     /// `is_entry` is asked where a hash does not decide.
@@ -140,8 +147,20 @@ impl ScalarTable {
     }
 
     pub(crate) fn find(&self, key: u32, value: Scalar<'_>) -> Option<u32> {
-        let is_value = |entry: u32| self.entries[entry as usize].load(&self.bytes) == value;
-        self.table.find(Identity::scalar(key, value), is_value)
+        self.find_identity(Identity::scalar(key, value), value)
+    }
+
+    #[inline(always)]
+    pub(super) fn find_identity(&self, identity: Identity, value: Scalar<'_>) -> Option<u32> {
+        self.table.find(identity, |entry| self.entries[entry as usize].load(&self.bytes) == value)
+    }
+
+    /// Appends the entries of `identities`, which are exact, to `found`.
+    pub(super) fn find_all(&self, identities: &[Identity], found: &mut Vec<u32>) {
+        for together in identities.chunks(FETCHED_TOGETHER) {
+            fetch(together.iter().map(|&identity| self.table.first(identity)));
+            found.extend(together.iter().filter_map(|&identity| self.table.find(identity, |_| false)));
+        }
     }
 }
 
