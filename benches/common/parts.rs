@@ -143,7 +143,7 @@ pub fn segments() -> Run {
             for _ in 0..8 {
                 let id = TraitId(1 + random.below(TRAITS as u64) as u32);
                 let day = profiles::now().day() - random.below(30) as u16;
-                profile.realise(id, catalog.keeping(id), day, profiles::now().minute());
+                profile.realise(&[id], |id| catalog.keeping(id), day, profiles::now().minute());
             }
             profile
         })
@@ -177,7 +177,7 @@ pub fn update(visitors: u64) -> Run {
         profile.tend(now.day(), 1, &catalog);
         // One that the visitor may hold already, so that records don't grow for ever.
         let id = TraitId(1 + (number % u64::from(profiles::TRAITS)) as u32);
-        profile.realise(id, catalog.keeping(id), now.day(), now.minute());
+        profile.realise(&[id], |id| catalog.keeping(id), now.day(), now.minute());
         profile.last_seen = now.minute();
         u64::from(table.store(&profile, now.minute()).created)
     })
