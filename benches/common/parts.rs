@@ -258,6 +258,12 @@ pub fn event(rules: usize, visitors: u64) -> Run {
     Box::new(move || server.serve())
 }
 
+/// The same with two shards, the other of which is home to half of the visitors.
+pub fn event_half_away() -> Run {
+    let mut server = Server::of_shards(2, 10_000, 200, 1_000);
+    Box::new(move || server.serve())
+}
+
 /// The same of visitors who hold hundreds of entries and realise some twenty traits a call.
 pub fn hot_event() -> Run {
     let mut server = Server::hot(10_000, 200);

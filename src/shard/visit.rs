@@ -306,6 +306,7 @@ impl Shard {
 
     fn count_realised(&mut self, now: Now, rules: &Ruleset, profile: &mut Profile) {
         let totals = &self.metrics.totals;
+        rules.traits.fetch(&self.realised);
         let info_of = |id| rules.traits.keeping(id);
         let realised = profile.realise(&self.realised, info_of, now.day(), now.minute());
         totals.traits_realised.add(self.realised.len() as u64);
