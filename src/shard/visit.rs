@@ -12,7 +12,6 @@ use super::{Message, Shard};
 use crate::clock::Now;
 use crate::event::call::TraitSource;
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::http::request;
 use crate::identity::{AuthState, Uuid};
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
 use crate::limits::{DECLARED_IDS_MAX, PARTNER_SEGMENTS_MAX};
@@ -119,8 +118,7 @@ impl Shard {
         job: &Job,
         act: impl FnOnce(&mut Shard, &mut I, &Prepared<'_>) -> R,
     ) -> Result<R, Option<Buffer>> {
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let mut scratch = std::mem::take(&mut self.decode_scratch);
         let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
         self.answer_closes = job.close;
