@@ -292,9 +292,7 @@ impl Shard {
         if realises && !self.realised.is_empty() {
             self.metrics.totals.persons_new.add((!is_known).into());
             person.last_seen = now.minute();
-            for i in 0..self.realised.len() {
-                self.realise_one(now, &rules, self.realised[i], &mut person);
-            }
+            self.count_realised(now, &rules, &mut person);
             self.store_profile(now, &mut person);
         }
         self.person = Some(person);

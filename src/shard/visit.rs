@@ -10,7 +10,6 @@ use super::{Message, Shard};
 use crate::clock::Now;
 use crate::event::call::TraitSource;
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::http::request;
 use crate::identity::{AuthState, Uuid};
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
 use crate::limits::PARTNER_SEGMENTS_MAX;
@@ -174,8 +173,7 @@ impl Shard {
         job: &Job,
         act: impl FnOnce(&mut Shard, &mut I, &Prepared<'_>) -> R,
     ) -> Result<R, Option<Buffer>> {
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let mut scratch = std::mem::take(&mut self.decode_scratch);
         let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
         self.answer_closes = job.close;
@@ -305,7 +303,7 @@ impl Shard {
         let mut at_hand = AtHand::Nobody;
         let person = self.person_of(prepared, profile);
         if !person.is_some_and(|person| person.is_current) {
-            self.realise(now, prepared.rules, profile);
+            self.count_realised(now, prepared.rules, profile);
         }
         if let Some(person) = person {
             let is_current = person.is_current;
@@ -320,7 +318,7 @@ impl Shard {
                 }
                 Asked::Refused if is_current => {
                     self.metrics.totals.person_traits_kept.add(self.realised.len() as u64);
-                    self.realise(now, prepared.rules, profile);
+                    self.count_realised(now, prepared.rules, profile);
                 }
                 Asked::Sent | Asked::Refused => {}
             }
@@ -399,13 +397,6 @@ impl Shard {
         errors
     }
 
-    /// Realises what a call or an answer came to.
-    fn realise(&mut self, now: Now, rules: &Ruleset, profile: &mut Profile) {
-        for i in 0..self.realised.len() {
-            self.realise_one(now, rules, self.realised[i], profile);
-        }
-    }
-
     /// What partners caused was counted when their answers came; this call shows it as well.
     fn show_partners_traits(&mut self, prepared: &Prepared<'_>, profile: &Profile, answered: u64) {
         let (rules, account) = (prepared.rules, prepared.account);
@@ -417,12 +408,15 @@ impl Shard {
         }
     }
 
-    pub(super) fn realise_one(&mut self, now: Now, rules: &Ruleset, id: TraitId, profile: &mut Profile) {
+    /// Counts in a profile what a call or an answer realised.
+    pub(super) fn count_realised(&mut self, now: Now, rules: &Ruleset, profile: &mut Profile) {
         let totals = &self.metrics.totals;
-        let realised = profile.realise(id, rules.traits.keeping(id), now.day(), now.minute());
-        totals.traits_realised.increment();
+        rules.traits.fetch(&self.realised);
+        let info_of = |id| rules.traits.keeping(id);
+        let realised = profile.realise(&self.realised, info_of, now.day(), now.minute());
+        totals.traits_realised.add(self.realised.len() as u64);
         totals.counts_saturated.add(realised.saturated.into());
-        totals.entries_dropped.add(realised.dropped_entry.into());
+        totals.entries_dropped.add(realised.dropped_entries.into());
     }
 
     /// Forgets and folds what is due. How long things are kept is for the latest ruleset to say, also while a request
@@ -534,7 +528,7 @@ impl Shard {
             self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()).take(PARTNER_SEGMENTS_MAX));
             self.absent.iter().for_each(|id| profile.drop_trait(*id));
         }
-        self.realise(now, rules, profile);
+        self.count_realised(now, rules, profile);
         let unix_s = (now.wall_ms / 1000) as u32;
         let fresh_until_s = unix_s.saturating_add(answer.fresh_s(partner.ttl_s, partner.negative_ttl_s));
         let outcome = match answer.kind {

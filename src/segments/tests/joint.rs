@@ -32,7 +32,7 @@ fn profile<'r>(realisations: impl Iterator<Item = &'r Realisation>, minutes_kept
     let info = TraitInfo { account: AccountIndex(0), ttl_days: 0, window_days: u16::MAX, minutes_kept };
     let mut profile = Profile::new();
     for &(id, minute, _) in realisations {
-        profile.realise(id, info, (minute / MINUTES_PER_DAY) as u16, minute);
+        profile.realise(&[id], |_| info, (minute / MINUTES_PER_DAY) as u16, minute);
     }
     profile
 }
