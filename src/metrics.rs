@@ -132,7 +132,7 @@ counters! {
         persons_new: "Persons first seen.",
         persons_unread: "Calls evaluated without the person's profile: no way to its core, or not in time.",
         persons_late: "Persons' profiles that came when the call had been answered without.",
-        person_traits_kept: "Traits of persons that stayed on the device because there was no way to the person's core.",
+        person_traits_kept: "Traits of persons that stayed on the device: no way to the core of the person.",
         regexes_given_up: "Regular expressions that reached their step limit: counted as no match.",
         ids_mapped: "Declared ids mapped to a visitor.",
         ids_evicted: "Mappings of declared ids forgotten because the id map was full.",
