@@ -24,3 +24,4 @@ mod reactor;
 mod server;
 mod sim;
 mod tidy;
+mod vectors;
