@@ -23,5 +23,6 @@ mod program;
 mod reactor;
 mod server;
 mod sim;
+mod strict;
 mod tidy;
 mod vectors;
