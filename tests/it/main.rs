@@ -20,6 +20,7 @@ mod licences;
 mod memory;
 mod opt_outs;
 mod program;
+mod protocol_page;
 mod reactor;
 mod server;
 mod sim;
