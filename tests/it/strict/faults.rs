@@ -2,9 +2,21 @@
 
 use super::{JSON, SCRIPT, check};
 
-const EVENT: &str = r#"{"stuff":[{"cn":"n","cv":"v=1","ttl":30,"dmn":".a.example"}],"uuid":"00000000000000000010000000000000000002","dcs_region":6,"dests":[{"id":"1","y":"img","c":"http://a/","e":"https://a/"}],"traits":[1,2],"segments":[3],"errors":[{"code":101,"msg":"m"},{"code":309,"msg":"o"},{"code":309,"msg":"o"}],"tid":"AAAAAAAAAAA="}"#;
-const ID: &str = r#"{"d_mid":"12-ab","id_sync_ttl":604800,"d_blob":"a-_Z","dcs_region":6,"d_ottl":7200,"ibs":[{"id":"4","ttl":10080,"tag":"img","fireURLSync":1,"syncOnPage":0,"url":["//a/b"]}],"subdomain":"shop","errors":[{"code":101,"msg":"m"},{"code":309,"msg":"o"},{"code":309,"msg":"o"}],"error_msg":"m; o; o","tid":"AAAAAAAAAAA="}"#;
-const OUT: &str = r#"{"id_sync_ttl":604800,"dcs_region":6,"d_optout":["global"],"d_ottl":7200,"ibs":[],"subdomain":"shop","errors":[{"code":171,"msg":"m"}],"error_msg":"m","tid":"AAAAAAAAAAA="}"#;
+const EVENT: &str = concat!(
+    r#"{"stuff":[{"cn":"n","cv":"v=1","ttl":30,"dmn":".a.example"}],"uuid":"00000000000000000010000000000000000002","#,
+    r#""dcs_region":6,"dests":[{"id":"1","y":"img","c":"http://a/","e":"https://a/"}],"traits":[1,2],"segments":[3],"#,
+    r#""errors":[{"code":101,"msg":"m"},{"code":309,"msg":"o"},{"code":309,"msg":"o"}],"tid":"AAAAAAAAAAA="}"#,
+);
+const ID: &str = concat!(
+    r#"{"d_mid":"12-ab","id_sync_ttl":604800,"d_blob":"a-_Z","dcs_region":6,"d_ottl":7200,"#,
+    r#""ibs":[{"id":"4","ttl":10080,"tag":"img","fireURLSync":1,"syncOnPage":0,"url":["//a/b"]}],"subdomain":"shop","#,
+    r#""errors":[{"code":101,"msg":"m"},{"code":309,"msg":"o"},{"code":309,"msg":"o"}],"error_msg":"m; o; o","#,
+    r#""tid":"AAAAAAAAAAA="}"#,
+);
+const OUT: &str = concat!(
+    r#"{"id_sync_ttl":604800,"dcs_region":6,"d_optout":["global"],"d_ottl":7200,"ibs":[],"subdomain":"shop","#,
+    r#""errors":[{"code":171,"msg":"m"}],"error_msg":"m","tid":"AAAAAAAAAAA="}"#,
+);
 
 fn head(content_type: &str, errors: &str) -> String {
     let errors = if errors.is_empty() { String::new() } else { format!("\r\nX-Error: {errors}") };
