@@ -5,8 +5,8 @@
 //! her waiting for both. So, while there is more to collect than one turn takes, a timeout that is due at once is put
 //! into the ring: its completion goes through the same queue as the receptions', and what it took is their wait.
 //!
-//! To set a timer costs several microseconds on a virtual machine, half as much as to serve a pixel. So one probe is
-//! under way at most, and it begins a millisecond after the one before: budgets are tens of those.
+//! A timer that goes off costs some twenty microseconds on a virtual machine, as much as to serve a request. So none is
+//! set while the loop catches up again and again: what it is handed has waited since then at most.
 
 use io_uring::opcode;
 use io_uring::types::{TimeoutFlags, Timespec};
@@ -14,12 +14,14 @@ use io_uring::types::{TimeoutFlags, Timespec};
 use super::Uring;
 use super::token::{Op, Token};
 
-/// The least time from one probe to the next.
-const REST_NS: u64 = 1_000_000;
+/// The least time from one probe to the next, and to the first since the loop had caught up.
+const REST_NS: u64 = 2_000_000;
 
 pub(super) struct Probe {
     /// When the latest was asked for.
     asked_ns: u64,
+    /// When the loop last had nothing more to collect.
+    caught_up_ns: u64,
     is_under_way: bool,
     lag_ns: u64,
     /// Long past on the monotonic clock. The kernel reads it while the submission is handed over.
@@ -28,7 +30,7 @@ pub(super) struct Probe {
 
 impl Probe {
     pub(super) fn new() -> Probe {
-        Probe { asked_ns: 0, is_under_way: false, lag_ns: 0, due: Box::new(Timespec::new().nsec(1)) }
+        Probe { asked_ns: 0, caught_up_ns: 0, is_under_way: false, lag_ns: 0, due: Box::new(Timespec::new().nsec(1)) }
     }
 
     pub(super) fn lag_ns(&self) -> u64 {
@@ -46,11 +48,14 @@ impl Probe {
 impl<M> Uring<M> {
     /// Called in each turn before anything is collected.
     pub(super) fn mind_lag(&mut self) {
+        let now_ns = self.now.mono_ns;
+        let probe = &mut self.probe;
         if !self.ring.is_behind() {
-            self.probe.lag_ns /= 2;
-        } else if !self.probe.is_under_way && self.now.mono_ns >= self.probe.asked_ns + REST_NS {
-            self.probe.asked_ns = self.now.mono_ns;
-            self.probe.is_under_way = true;
+            probe.caught_up_ns = now_ns;
+            probe.lag_ns /= 2;
+        } else if !probe.is_under_way && now_ns >= probe.asked_ns.max(probe.caught_up_ns) + REST_NS {
+            probe.asked_ns = now_ns;
+            probe.is_under_way = true;
             let due: *const Timespec = &raw const *self.probe.due;
             let entry = opcode::Timeout::new(due).flags(TimeoutFlags::ABS).build();
             // SAFETY: the time is in a box of its own that nobody writes, and lives as long as the ring.

@@ -6,6 +6,7 @@
 
 use super::bits::Bits;
 use crate::ids::{DataSourceId, TraitId};
+use crate::memory::{FETCHED_TOGETHER, fetch};
 
 /// Candidates and what they realise. Everything is flat and in the order of filing.
 #[derive(Debug)]
@@ -166,16 +167,6 @@ pub(crate) fn decide(tree: &[Decision], predicates: &Bits) -> bool {
         next = if predicates.has(decision.predicate) { decision.when_true } else { decision.when_false };
     }
     next == ACCEPT
-}
-
-/// How many places are asked of memory at once: about as many misses as a core has under way.
-pub(super) const FETCHED_TOGETHER: usize = 16;
-
-/// Has all of `values` read before any of them is decided on. A decision that waits for memory is often foretold
-/// wrongly, and what was begun after it is then begun anew: one after the other, each would be waited for in full.
-#[inline(always)]
-pub(super) fn fetch(values: impl Iterator<Item = u32>) {
-    std::hint::black_box(values.fold(0, |all, value| all ^ value));
 }
 
 impl Truths {

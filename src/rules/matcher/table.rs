@@ -3,8 +3,8 @@
 //! Keys come from the config, which is trusted, so the hash needs speed and spread, not secrecy: a peer chooses only
 //! what is probed and can make a probe no longer than the longest run of taken slots.
 
-use super::index::{FETCHED_TOGETHER, fetch};
 use crate::find::short_word;
+use crate::memory::{FETCHED_TOGETHER, fetch};
 use crate::rules::scalar::{Decimal, Scalar};
 
 /// Numbers entries by what they are; the entries themselves are the caller's.
