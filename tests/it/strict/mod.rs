@@ -13,6 +13,8 @@ use pinion::event::errors::ErrorCode;
 use json::Value;
 
 type Checked = Result<(), String>;
+/// A member: its name, whether it must be there, and what it must be.
+type Member = (&'static str, bool, fn(&Value) -> Checked);
 
 /// Checks an answer whose head is given as text, status line included, and whose request was for `path`, if known.
 pub fn check(head: &str, body: &[u8], path: Option<&str>) -> Checked {
@@ -86,8 +88,8 @@ impl Kind {
         }
     }
 
-    /// The members in their order: name, whether it must be there, and what it must be.
-    fn members(self) -> &'static [(&'static str, bool, fn(&Value) -> Checked)] {
+    /// The members in their order.
+    fn members(self) -> &'static [Member] {
         match self {
             Kind::Event => &[
                 ("stuff", true, |value| each(value, cookie)),
@@ -220,7 +222,7 @@ const ABOUT_NOBODY: &[u64] = &[0, 1, 2, 100, 111, 171, 172, 173, 198, 199, 311, 
 const NO_ACCOUNT: &[u64] = &[1, 2, 100];
 
 /// Each member there is, in order, and nothing else.
-fn check_members(found: &[(String, Value)], known: &[(&str, bool, fn(&Value) -> Checked)]) -> Checked {
+fn check_members(found: &[(String, Value)], known: &[Member]) -> Checked {
     let mut found = found.iter().peekable();
     for (name, is_needed, check) in known {
         match found.next_if(|(other, _)| other == name) {
@@ -282,7 +284,7 @@ fn opt_out(value: &Value) -> Checked {
     each(value, |element| text(element, |word| word == "global"))
 }
 
-fn object(value: &Value, members: &[(&str, bool, fn(&Value) -> Checked)]) -> Checked {
+fn object(value: &Value, members: &[Member]) -> Checked {
     match value {
         Value::Object(found) => check_members(found, members),
         other => Err(format!("{} instead of an object", other.kind())),
