@@ -1,6 +1,6 @@
 //! The log of opt-outs: whatever a crash or a bad disk left, what is whole is found, and what is appended later is too.
 
-use pinion::control::opt_outs::log::{NAME, RECORD_BYTES, recover, record};
+use pinion::control::opt_outs::log::{NAME, RECORD_BYTES, record, recover};
 use pinion::identity::{OptOut, Uuid};
 
 const NOW_S: u64 = 1_795_289_301;
