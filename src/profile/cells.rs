@@ -1,9 +1,9 @@
 //! Memory for records: cells of one cache line, from one free list. Records of all sizes share one pool, nothing ever
 //! moves, and the pool never fragments.
 //!
-//! A short record is a chain: each cell names the next. To read a long one that way would be to wait for memory once for
-//! each cell, one after the other. So a long record's first cell names a *directory*, a cell that holds the numbers of
-//! fifteen others and names the next directory: those fifteen are fetched together.
+//! A short record is a chain: each cell names the next. To read a long one that way would be to wait for memory once
+//! for each cell, one after the other. So a long record's first cell names a *directory*, a cell that holds the numbers
+//! of fifteen others and names the next directory: those fifteen are fetched together.
 
 use crate::memory;
 

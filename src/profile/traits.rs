@@ -462,7 +462,8 @@ mod tests {
                         }
                     }
                     _ => {
-                        let ids: Vec<u32> = (0..8).filter(|other| *other == id || operation > 6 && minute >> other & 1 == 1).collect();
+                        let is_meant = |other: &u32| *other == id || operation > 6 && minute >> other & 1 == 1;
+                        let ids: Vec<u32> = (0..8).filter(is_meant).collect();
                         let traits: Vec<TraitId> = ids.iter().copied().map(TraitId).collect();
                         let realised = profile.realise(&traits, |id| catalog.keeping(id), today, minute);
                         prop_assert_eq!(realised, Realised::default());

@@ -180,9 +180,13 @@ fn judge_all_cuts(bytes: &[u8], random: &mut Random, judge: impl Fn(&[u8], &[usi
 }
 
 /// splitmix64: the same input on every machine.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
@@ -200,7 +204,7 @@ impl Random {
     }
 
     /// Up to four places to cut `len` bytes at, in order.
-    fn cuts(&mut self, len: usize) -> Vec<usize> {
+    pub fn cuts(&mut self, len: usize) -> Vec<usize> {
         let count = 1 + self.below(4);
         let mut cuts: Vec<usize> = (0..count).map(|_| self.below(len + 1)).collect();
         cuts.sort_unstable();
@@ -252,7 +256,7 @@ fn expand_repeats(text: &str) -> String {
 }
 
 fn check_own_cases(file: &str, judge: impl Fn(&[u8], &[usize]) -> Verdict) {
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let mut complaints = String::new();
     for case in own_cases(file) {
         // Cutting a long input at every byte costs the square of its length and shows nothing that a short one doesn't.

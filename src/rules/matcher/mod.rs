@@ -227,8 +227,8 @@ impl Call<'_, '_> {
         }
     }
 
-    /// Compares the values that were put aside. The table is large, and each probe of it a wait for memory: together they
-    /// take little more than one.
+    /// Compares the values that were put aside. The table is large, and each probe of it a wait for memory: together
+    /// they take little more than one.
     fn compare_equal(&mut self) {
         let MatcherScratch { truths, values, equal, .. } = &mut *self.scratch;
         self.matcher.equalities.find_all(values, equal);

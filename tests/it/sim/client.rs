@@ -10,6 +10,7 @@ use pinion::http::response::{Answer, ResponseParser};
 use super::random::Random;
 use super::world::{Connect, Outbox, Peer};
 use super::{BUDGET_NS, SLACK_NS};
+use crate::strict;
 
 /// What all clients of a run saw.
 #[derive(Debug, Default)]
@@ -282,7 +283,9 @@ impl Peer for Client {
                 Answer::Incomplete => return,
                 Answer::Fault(fault) => panic!("{fault:?} in {}", String::from_utf8_lossy(&self.received)),
                 Answer::Complete(response) => {
+                    let head = String::from_utf8_lossy(&self.received[..response.body.start]).trim_end().to_owned();
                     let body = self.received[response.body.clone()].to_vec();
+                    assert_eq!(strict::check(&head, &body, None), Ok(()), "{head}\n\n{}", body.escape_ascii());
                     self.received.drain(..response.consumed);
                     self.parser = parser();
                     if self.broke_off && self.waiting.is_empty() {
