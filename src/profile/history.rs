@@ -63,9 +63,9 @@ impl JointHistory {
         }
     }
 
-    /// Joins two histories: counts of the same trait and day are summed, minutes stand side by side. Of a trait's minutes
-    /// those stay from which on both histories are complete: what is evaluated over minutes takes it that realisations
-    /// without one came before the oldest that is there.
+    /// Joins two histories: counts of the same trait and day are summed, minutes stand side by side. Of a trait's
+    /// minutes those stay from which on both histories are complete: what is evaluated over minutes takes it that
+    /// realisations without one came before the oldest that is there.
     pub fn join<'a>(&'a mut self, one: History<'_>, other: History<'_>) -> History<'a> {
         self.entries.clear();
         let day_of = |entry: &TraitEntry| (entry.trait_id, entry.day);
