@@ -214,7 +214,7 @@ impl Client {
             let has = |list: &str, id| json[list].as_array().is_some_and(|ids| ids.contains(&serde_json::json!(id)));
             assert!(has("traits", 1), "what the rules give does not hang on partners: {text}");
             match person {
-                Some(person) => self.check_person(&person, &json, has_error(202)),
+                Some(person) => self.check_person(&person, &json, has_error(super::PERSON_UNREAD.number())),
                 None => assert!(has("segments", 100), "{text}"),
             }
             let was = segments(&json).filter(|id| (150..150 + PERSONS as u64).contains(id)).count();

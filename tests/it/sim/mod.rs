@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pinion::config;
+use pinion::event::errors::ErrorCode;
 use pinion::identity::Secret;
 use pinion::ids::ShardId;
 use pinion::metrics::{ShardMetrics, Totals};
@@ -38,6 +39,8 @@ const LAG_NS_MAX: u64 = 30_000_000;
 /// More than half of what a person's profile may take to come, and so little that an answer still comes in time.
 const POST_DELAY_NS_MAX: u64 = 2_000_000;
 const SEEDS_DEFAULT: u64 = 10_000;
+/// The person that a call signs in could not be asked in time.
+const PERSON_UNREAD: ErrorCode = ErrorCode::ProfileCustomerUnread;
 
 fn ruleset(secret: &Secret) -> Arc<Ruleset> {
     let loaded = config::load(CONFIG, "config.toml").unwrap_or_else(|faults| {
