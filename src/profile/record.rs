@@ -191,6 +191,11 @@ impl Profile {
         self.ids.put(source, auth, text)
     }
 
+    /// The id that there is no more room for when this one is put.
+    pub fn id_displaced_by(&self, source: DataSourceId, text: &[u8]) -> Option<DeclaredId<'_>> {
+        self.ids.displaced_by(source, text)
+    }
+
     /// Sets the state of the data source's latest id, if there is one.
     pub fn set_auth(&mut self, source: DataSourceId, auth: AuthState) -> bool {
         self.ids.set_auth(source, auth)

@@ -17,6 +17,7 @@ use crate::event::call::{Call, MediaEvent, Platform, SegmentList};
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::{host, redirect};
 use crate::http::{Method, Request, Version, status};
+use crate::identity::Mid;
 use crate::ids::SegmentId;
 use crate::limits::{DESTINATION_ENTRIES_MAX, LOCATION_BYTES_MAX, TARGET_BYTES_MAX};
 use crate::privacy::Use;
@@ -111,7 +112,9 @@ impl Shard {
         let region = Some(rules.server.region);
         if is_id {
             let opted_out = errors.contains(ErrorCode::OptedOut);
+            let is_known = |mid: &&[u8]| prepared.ecid_key.resolve(Mid::classify(mid)).is_some();
             let answer = IdAnswer {
+                mid: prepared.call.mid.filter(|mid| overloaded && is_known(mid)),
                 id_sync_ttl_s: ID_SYNC_TTL_S,
                 region,
                 opted_out,

@@ -3,17 +3,15 @@
 //! The ECID is arithmetic, so the edge shard answers. A call that declares ids goes to the visitor's home, where her
 //! profile remembers them as `/event` would.
 
-use smallvec::SmallVec;
-
 use super::answer::{ID_SYNC_TTL_S, OPT_OUT_TTL_S};
 use super::client::Served;
 use super::edge::Arrival;
 use super::identify;
-use super::job::Context;
+use super::job::{Access, Context};
 use super::prepare::Prepared;
 use super::{Message, Shard};
 use crate::event::answer::{self, IdAnswer};
-use crate::event::errors::{ErrorCode, ErrorSet};
+use crate::event::errors::ErrorCode;
 use crate::http::Method;
 use crate::ids::DataSourceId;
 use crate::privacy::Use;
@@ -45,10 +43,9 @@ impl Shard {
                 return Served::from(self.test_cookies(io, arrival, prepared));
             }
         }
-        let mut ids = SmallVec::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
+        let ids = identify::unblocked_ids(prepared, &arrival.context);
         let home = self.home_of(visitor.uuid);
-        if !ids.is_empty() && home != self.id {
+        if !ids.is_empty() && home != self.id && visitor.access == Access::Full {
             return self.send_home(io, arrival, prepared, home);
         }
         Served::from(self.identify(io, &arrival.context, prepared))
@@ -61,18 +58,22 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
     ) -> Option<Buffer> {
-        let mut ids = SmallVec::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
+        let mut context = *context;
+        let ids = identify::unblocked_ids(prepared, &context);
         if !ids.is_empty() {
+            self.count_profile_call(io.now(), prepared.rules, &mut context);
+        }
+        let context = &context;
+        if !ids.is_empty() && context.visitor.access == Access::Full {
             let now = io.now();
             let mut profile = self.take_profile();
-            self.open_profile(now, context.visitor.uuid, prepared, &mut profile);
+            self.open_profile(now, context, prepared, &mut profile);
             self.store_profile(now, &mut profile);
             self.profile = Some(profile);
-        }
-        for id in &ids {
-            let key = self.id_hash.declared(id.source, id.id);
-            self.put_id(key, context.visitor.uuid);
+            for id in &ids {
+                let key = self.id_hash.declared(id.source, id.id);
+                self.put_id(key, context.visitor.uuid);
+            }
         }
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);

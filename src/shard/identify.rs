@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::job::Visitor;
+use super::job::{Access, Context, Visitor};
 use super::prepare::{Caller, Prepared};
 use crate::event::cookie::VisitorCookie;
 use crate::event::declared::{DeclaredId, Scope};
@@ -24,10 +24,18 @@ pub(super) struct ValidId<'a> {
     pub source: DataSourceId,
     pub id: &'a [u8],
     pub authentication: u8,
+    /// Which of the call's declared ids it is.
+    pub place: u8,
 }
 
-/// Reads `d_uuid`, `d_mid` and the cookie.
-pub(super) fn claim(prepared: &Prepared<'_>, cookie: Option<Uuid>, errors: &mut ErrorSet) -> Option<Uuid> {
+const _: () = assert!(DECLARED_IDS_READ_MAX <= u64::BITS as usize, "a context has one bit for each id of its call");
+
+/// Reads `d_uuid`, `d_mid` and the cookie: whom they name, the one that counts first.
+pub(super) fn claims(
+    prepared: &Prepared<'_>,
+    cookie: Option<Uuid>,
+    errors: &mut ErrorSet,
+) -> impl Iterator<Item = Uuid> + use<> {
     let call = &prepared.call;
     let named = call.uuid.and_then(|text| {
         let uuid = Uuid::parse(text);
@@ -45,7 +53,7 @@ pub(super) fn claim(prepared: &Prepared<'_>, cookie: Option<Uuid>, errors: &mut 
     });
     let cookie_wins = prepared.account.cookie_wins && prepared.caller() == Caller::Browser;
     let first = if cookie_wins { cookie } else { None };
-    first.or(named).or(by_mid).or(cookie)
+    [first, named, by_mid, cookie].into_iter().flatten()
 }
 
 /// The visitor's cookie, where it may be used.
@@ -106,11 +114,13 @@ pub(super) fn settle(
     match claim {
         Some((uuid, declared)) => {
             let claimed = (!declared && prepared.origin_is_listed()).then_some(uuid);
-            Visitor { uuid, is_new: false, cookie: if may_set { cookie.or(claimed) } else { None } }
+            let cookie = if may_set { cookie.or(claimed) } else { None };
+            Visitor { uuid, is_new: false, cookie, access: Access::Full }
         }
         None => {
             let uuid = draw();
-            Visitor { uuid, is_new: true, cookie: may_set.then_some(cookie.unwrap_or(uuid)) }
+            let cookie = may_set.then_some(cookie.unwrap_or(uuid));
+            Visitor { uuid, is_new: true, cookie, access: Access::Full }
         }
     }
 }
@@ -129,6 +139,17 @@ pub(super) fn valid_ids<'a>(
     valid_ids_of(prepared.rules, Some(prepared.account_index), &prepared.call.declared_ids, valid, errors);
 }
 
+/// The same without those that were found to be blocked.
+pub(super) fn unblocked_ids<'a>(
+    prepared: &Prepared<'a>,
+    context: &Context,
+) -> SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]> {
+    let mut ids = SmallVec::new();
+    valid_ids(prepared, &mut ids, &mut ErrorSet::default());
+    ids.retain(|id| context.ids_blocked & 1 << id.place == 0);
+    ids
+}
+
 /// Checks declared ids: name-space limit first, then ten, and only valid ids count. Where no account calls, that of the
 /// data source does.
 pub(super) fn valid_ids_of<'a>(
@@ -141,10 +162,10 @@ pub(super) fn valid_ids_of<'a>(
     let mut found = 0u32;
     let mut invalid = 0u32;
     let mut spaces: SmallVec<[(DataSourceId, usize); DECLARED_IDS_READ_MAX]> = SmallVec::new();
-    for declared in declared_ids {
+    for (place, declared) in declared_ids.iter().enumerate() {
         let Some(text) = declared.id else { continue };
         let id = match check(rules, account, declared, text) {
-            Ok(id) => id,
+            Ok(id) => ValidId { place: place as u8, ..id },
             Err(code) => {
                 errors.insert(code);
                 if code == ErrorCode::GlobalDeviceIdInvalid {
@@ -155,12 +176,12 @@ pub(super) fn valid_ids_of<'a>(
             }
         };
         // A data source is one name space, by whichever of its names it is called.
-        let place = spaces.iter().position(|(source, _)| *source == id.source).unwrap_or(spaces.len());
-        if place == spaces.len() {
+        let space = spaces.iter().position(|(source, _)| *source == id.source).unwrap_or(spaces.len());
+        if space == spaces.len() {
             spaces.push((id.source, 0));
         }
-        spaces[place].1 += 1;
-        if spaces[place].1 > DECLARED_IDS_PER_NAMESPACE_MAX {
+        spaces[space].1 += 1;
+        if spaces[space].1 > DECLARED_IDS_PER_NAMESPACE_MAX {
             errors.insert(ErrorCode::NamespaceOverLimit);
             continue;
         }
@@ -200,5 +221,5 @@ fn check<'a>(
     if source.format != IdFormat::Any && !source.format.accepts(text) {
         return Err(ErrorCode::GlobalDeviceIdInvalid);
     }
-    Ok(ValidId { source: source.id, id: text, authentication: declared.authentication as u8 })
+    Ok(ValidId { source: source.id, id: text, authentication: declared.authentication as u8, place: 0 })
 }

@@ -21,6 +21,7 @@ mod optout;
 mod place;
 mod plan;
 mod prepare;
+mod rates;
 mod sync;
 mod timer;
 mod upstream;
@@ -42,13 +43,15 @@ use job::{Job, JobTable};
 use lookup::{Failure, Lookup};
 pub use message::Message;
 pub use plan::Plan;
+pub use rates::METER_TABLES;
+use rates::Rates;
 use timer::TimerWheel;
 use upstream::Upstream;
 
 use crate::clock::Minute;
 use crate::destination::Entries;
 use crate::event::CallBuffers;
-use crate::identity::{Generator, IdHash, IdMap, OptOut, OptOuts, Secret, TableHash, Uuid};
+use crate::identity::{Generator, IdHash, IdMap, KeyedHash, OptOut, OptOuts, Secret, TableHash, Uuid};
 use crate::ids::{SegmentId, ShardId, Signal, TraitId};
 use crate::limits::{
     BODY_BYTES_MAX, CALL_SIGNALS_MAX, DECODE_BYTES_MAX, DIRECT_TRAITS_MAX, PARTNER_SEGMENTS_MAX, PARTNER_SIGNALS_MAX,
@@ -98,6 +101,7 @@ pub struct Shard {
     profiles: ProfileTable,
     id_map: IdMap,
     opt_outs: OptOuts,
+    rates: Rates,
     table_hash: TableHash,
     id_hash: IdHash,
     generator: Generator,
@@ -173,6 +177,7 @@ impl Shard {
             profiles: ProfileTable::new(plan.profile_bytes, table_hash.clone()),
             id_map: IdMap::new(plan.id_map_bytes),
             opt_outs,
+            rates: Rates::new(plan.meters),
             id_hash: secret.id_hash(),
             table_hash,
             generator,
@@ -226,7 +231,8 @@ impl Shard {
             Message::Resolve(job) => self.resolve(io, job),
             Message::Resolved(job, found) => self.resolved(io, from, job, found),
             Message::Return(buffer) => self.buffers.give_back(buffer),
-            Message::IdPut { key, uuid } => self.id_map.put(crate::identity::KeyedHash::from_bits(key), uuid),
+            Message::IdPut { key, uuid } => self.id_map.put(KeyedHash::from_bits(key), uuid),
+            Message::IdDrop { key, uuid } => self.drop_id_here(KeyedHash::from_bits(key), uuid),
             Message::OptedOut { one, ticket } => self.opted_out(io, one, ticket),
             Message::OptOutDone { at, is_held } => self.opt_out_done(io, at, is_held),
             Message::Epoch(epoch) => self.take_epoch(io, epoch),

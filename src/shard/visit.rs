@@ -1,10 +1,8 @@
 //! A call at its visitor's home: ask the partners, wait if need be, evaluate, remember, answer.
 
-use smallvec::SmallVec;
-
 use super::edge::Arrival;
-use super::identify::{self, ValidId};
-use super::job::{Context, Job, JobRef, Visitor};
+use super::identify;
+use super::job::{Access, Context, Job, JobRef, Visitor};
 use super::place::{Placed, Placing};
 use super::prepare::{self, Prepared};
 use super::values::Values;
@@ -15,7 +13,7 @@ use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::http::request;
 use crate::identity::{AuthState, Uuid};
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
-use crate::limits::{DECLARED_IDS_MAX, PARTNER_SEGMENTS_MAX};
+use crate::limits::PARTNER_SEGMENTS_MAX;
 use crate::partner::answer::AnswerKind;
 use crate::partner::calls::CallId;
 use crate::partner::settings::{Mode, OnAbsence, Partner};
@@ -53,9 +51,15 @@ impl Shard {
         if prepared.is_id() {
             return Visited::Answer(self.identify(io, context, prepared));
         }
+        let mut context = *context;
+        self.count_profile_call(io.now(), prepared.rules, &mut context);
+        let context = &context;
         let mut profile = self.take_profile();
-        self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
-        let wait = self.look_up(io, context, prepared, &mut profile, can_park);
+        self.open_profile(io.now(), context, prepared, &mut profile);
+        let wait = match context.visitor.access {
+            Access::Full => self.look_up(io, context, prepared, &mut profile, can_park),
+            Access::Read | Access::No => None,
+        };
         let visited = match wait {
             Some(wait) => Visited::Waits(wait),
             None => Visited::Answer(self.finish(io, context, prepared, &mut profile, 0)),
@@ -66,6 +70,9 @@ impl Shard {
 
     /// A job for a visitor who is at home here: answered now, or parked.
     pub(super) fn visit_job<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>) {
+        if job.is_sync {
+            return self.sync_job(io, job);
+        }
         let rules = self.current_rules();
         let context = job.context;
         self.room = job.room.take();
@@ -104,7 +111,7 @@ impl Shard {
             return self.turn_away(io, context, prepared, false);
         }
         let mut profile = self.take_profile();
-        self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
+        self.open_profile(io.now(), context, prepared, &mut profile);
         let answer = self.finish(io, context, prepared, &mut profile, answered);
         self.profile = Some(profile);
         answer
@@ -161,7 +168,7 @@ impl Shard {
     }
 
     /// Brings an answer to the job's client, here or at its edge shard.
-    fn deliver<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>, answer: Option<Buffer>) {
+    pub(super) fn deliver<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>, answer: Option<Buffer>) {
         if job.context.edge == self.id {
             self.client_answer(io, &job.context, answer, job.close);
             self.recycle_job(job);
@@ -173,18 +180,33 @@ impl Shard {
     }
 
     /// Loads a visitor's profile, as far as consent allows to keep one.
-    pub(super) fn open_profile(&mut self, now: Now, uuid: Uuid, prepared: &Prepared<'_>, profile: &mut Profile) {
-        if !self.profiles.load(uuid, profile) {
-            self.metrics.totals.visitors_new.increment();
+    pub(super) fn open_profile(&mut self, now: Now, context: &Context, prepared: &Prepared<'_>, profile: &mut Profile) {
+        let Visitor { uuid, access, .. } = context.visitor;
+        match access {
+            Access::No => profile.clear(uuid),
+            Access::Full | Access::Read => {
+                let is_known = self.profiles.load(uuid, profile);
+                self.metrics.totals.visitors_new.add((!is_known && access == Access::Full).into());
+            }
         }
         self.tend(now, profile);
         profile.last_seen = now.minute();
-        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
-        for id in &ids {
-            let state = AuthState::from_number(id.authentication).unwrap_or_default();
-            profile.put_id(id.source, state, id.id);
+        if access != Access::Full {
+            return;
         }
+        for id in &identify::unblocked_ids(prepared, context) {
+            let state = AuthState::from_number(id.authentication).unwrap_or_default();
+            self.put_profile_id(id.source, state, id.id, profile);
+        }
+    }
+
+    /// Notes an id with its visitor. One that it makes room for is no longer known to be hers.
+    fn put_profile_id(&mut self, source: DataSourceId, state: AuthState, text: &[u8], profile: &mut Profile) -> bool {
+        if let Some(old) = profile.id_displaced_by(source, text) {
+            let key = self.id_hash.declared(old.source, old.text);
+            self.drop_id(key, profile.uuid);
+        }
+        profile.put_id(source, state, text)
     }
 
     fn look_up<I: Io<Message = Message>>(
@@ -239,13 +261,12 @@ impl Shard {
         errors.extend(context.errors);
         errors.extend(self.realise(now, prepared, profile, answered));
         self.place(now, prepared.rules, prepared.account_index, profile);
-        self.store_profile(now, profile);
-
-        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
-        for id in &ids {
-            let key = self.id_hash.declared(id.source, id.id);
-            self.put_id(key, context.visitor.uuid);
+        if context.visitor.access == Access::Full {
+            self.store_profile(now, profile);
+            for id in &identify::unblocked_ids(prepared, context) {
+                let key = self.id_hash.declared(id.source, id.id);
+                self.put_id(key, context.visitor.uuid);
+            }
         }
         self.answer_visit(io, context, prepared, profile, errors)
     }
@@ -364,7 +385,7 @@ impl Shard {
     /// Notes an id with its visitor, if she is known.
     pub(super) fn remember_id(&mut self, now: Now, uuid: Uuid, source: DataSourceId, id: &[u8]) {
         let mut profile = self.take_profile();
-        if self.profiles.load(uuid, &mut profile) && profile.put_id(source, AuthState::Unknown, id) {
+        if self.profiles.load(uuid, &mut profile) && self.put_profile_id(source, AuthState::Unknown, id, &mut profile) {
             self.store_profile(now, &mut profile);
         }
         self.profile = Some(profile);
@@ -428,7 +449,7 @@ impl Shard {
         let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
         self.partner_totals(index).segments_dropped.add(dropped as u64);
         if let Some(id) = answer.partner_id()
-            && profile.put_id(partner.data_source, AuthState::Unknown, id)
+            && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile)
         {
             let key = self.id_hash.declared(partner.data_source, id);
             self.put_id(key, profile.uuid);

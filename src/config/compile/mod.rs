@@ -113,7 +113,7 @@ impl Parts {
         });
         Ruleset {
             epoch,
-            server: accounts::server_policy(&file.server, &places),
+            server: accounts::server_policy(&file.server, &file.limits, &places),
             accounts: accounts.collect(),
             aliases: by_text(file, |account| &account.alias),
             organisations: by_text(file, |account| &account.organisation),

@@ -34,6 +34,8 @@ const BUDGET_NS: u64 = 50_000_000;
 const SLACK_NS: u64 = 5_000_000;
 /// Less than what a budget leaves for waiting.
 const LAG_NS_MAX: u64 = 30_000_000;
+/// More than the device id of the one who sends them may come in the time that they take.
+const FLOOD_REQUESTS: usize = 100;
 const SEEDS_DEFAULT: u64 = 10_000;
 
 fn ruleset(secret: &Secret) -> Arc<Ruleset> {
@@ -66,6 +68,7 @@ fn plan(shards: u16, random: &mut Random) -> Plan {
         profile_bytes: 256 * 1024,
         id_map_bytes: 4 * 1024,
         opt_outs_max: 64,
+        meters: 16,
         sweep_buckets_per_upkeep: 64,
         idle_ns: 5_000_000_000,
     }
@@ -112,6 +115,10 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret, durable: &Durable, 
     for address in addresses {
         let peer = world.add_peer(Box::new(Partner::new(&mut random)));
         world.addresses.insert(address, peer);
+    }
+    if random.one_in(30) {
+        let peer = world.add_peer(Box::new(Client::flooding(seed, FLOOD_REQUESTS, Rc::clone(&record))));
+        world.wake_peer(peer, 0, 0);
     }
     for client in 0..1 + random.below(6) {
         let requests = 1 + random.below(5) as usize;
