@@ -378,7 +378,7 @@ pub(super) mod tests {
             for (id, day, minute, minutes_kept) in traits {
                 let info = TraitInfo { account: AccountIndex(0), ttl_days: day % 3, window_days: 0, minutes_kept };
                 for _ in 0..=day % 4 {
-                    profile.realise(TraitId(id), info, day, minute);
+                    profile.realise(&[TraitId(id)], |_| info, day, minute);
                 }
             }
             let segments: Vec<SegmentId> = segments.into_iter().map(SegmentId).collect();
@@ -414,7 +414,7 @@ pub(super) mod tests {
             let with_minutes = i < (PROFILE_MINUTES_MAX / MINUTES_PER_TRAIT_MAX) as u32;
             let kept = if with_minutes { MINUTES_PER_TRAIT_MAX as u32 } else { 0 };
             for minute in 0..kept.max(2) {
-                profile.realise(TraitId(u32::MAX - i * 1_000_000), info(kept as u8), 1, minute);
+                profile.realise(&[TraitId(u32::MAX - i * 1_000_000)], |_| info(kept as u8), 1, minute);
             }
         }
         let segments: Vec<SegmentId> = (0..PROFILE_SEGMENTS_MAX as u32).map(|i| SegmentId(i * 2_000_000)).collect();

@@ -40,6 +40,8 @@ pub struct Profile {
     pub(super) changed: Vec<TraitId>,
     /// Whether there were more than fit.
     pub(super) is_changed_beyond: bool,
+    /// Traits that are not among the entries yet.
+    pub(super) arrivals: Vec<TraitId>,
     /// Where segments are merged.
     merged: Vec<SegmentId>,
 }
@@ -80,6 +82,7 @@ impl Profile {
             is_expiry_known: true,
             changed: Vec::with_capacity(CHANGED_TRAITS_MAX),
             is_changed_beyond: false,
+            arrivals: Vec::with_capacity(PROFILE_ENTRIES_MAX),
             merged: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
         }
     }

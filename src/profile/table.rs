@@ -1,4 +1,4 @@
-//! One shard's profiles: a hash table of fixed size whose records are chains of cells.
+//! One shard's profiles: a hash table of fixed size whose records are made of cells.
 //!
 //! Buckets are one cache line of eight slots; a visitor's slot is in one of two buckets that the keyed hash names. With
 //! two choices, a table whose slots are 80 % taken finds room for all but 0.02 % of new visitors (with one choice, for
@@ -22,10 +22,10 @@ const SLOTS: usize = 8;
 /// With records of two cells, cells run out as eight in ten slots are taken.
 const CELLS_PER_BUCKET: usize = 13;
 
-const _: () = assert!(HEADER_BYTES <= PAYLOAD_BYTES, "a header is read off a chain's first cell");
+const _: () = assert!(HEADER_BYTES <= PAYLOAD_BYTES, "a header is read off a record's first cell");
 const _: () = assert!(
     BUDGET_BYTES_MIN / CELL_BYTES / (1 + CELLS_PER_BUCKET) * CELLS_PER_BUCKET
-        > RECORD_BYTES_MAX.div_ceil(PAYLOAD_BYTES)
+        > CellPool::cells_for(RECORD_BYTES_MAX) as usize
 );
 
 /// A shard's profiles.
@@ -242,7 +242,7 @@ impl ProfileTable {
         if needed <= self.cells.free() {
             return;
         }
-        let held = self.cells.chain_length(spared_cell);
+        let held = self.cells.length(spared_cell);
         while needed > self.cells.free() + held {
             let neighbour = self.bucket_after(self.evict_bucket);
             self.evict_from([self.evict_bucket, neighbour], spared_cell, now);

@@ -11,7 +11,7 @@ use super::{Message, Shard};
 use crate::event::answer::{self, Fault};
 use crate::event::endpoint::{Admission, Endpoint};
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::http::{Request, request};
+use crate::http::Request;
 use crate::identity::{KeyedHash, Uuid};
 use crate::ids::ShardId;
 use crate::limits::DECLARED_IDS_MAX;
@@ -203,7 +203,7 @@ impl Shard {
         let can_park = self.can_make_job(request_bytes);
         match self.visit(io, &arrival.context, prepared, can_park) {
             Visited::Answer(answer) => Served::from(answer),
-            Visited::Waits(wait) => match self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) {
+            Visited::Waits(wait) => match self.make_job(arrival) {
                 Some(job) => {
                     self.park(io, job, wait, prepared.rules.epoch);
                     Served::Waiting
@@ -244,7 +244,7 @@ impl Shard {
         }
         // A small one: a large one would pass for the other shard's own when it comes back.
         let room = self.buffers.take_small()?;
-        match self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) {
+        match self.make_job(arrival) {
             Some(mut job) => {
                 job.room = Some(room);
                 Some(job)
@@ -288,8 +288,7 @@ impl Shard {
     ) {
         self.credits.came_back(from);
         let rules = self.current_rules();
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let is_id = matches!(request.path, b"/id" | b"/id/rd");
         let mut arrival = Arrival { request: &request, head, body, context: job.context, close: job.close };
         let served = self.with_job(io, &rules, &job, |shard, io, prepared| {

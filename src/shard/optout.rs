@@ -18,7 +18,7 @@ use crate::event::cookie::{CookiesSent, VisitorCookie};
 use crate::event::endpoint::Endpoint;
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::host;
-use crate::http::{Request, request};
+use crate::http::Request;
 use crate::identity::{KeyedHash, Mid, OptOut, Uuid};
 use crate::ids::ShardId;
 use crate::limits::DECLARED_IDS_MAX;
@@ -195,8 +195,7 @@ impl Shard {
         let rules = self.rules_of(job.epoch);
         self.epochs.of(job.epoch).users -= 1;
         let is_held = job.opting_out.is_some_and(|opting_out| opting_out.left == 0 && !opting_out.refused);
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let arrival = Arrival { request: &request, head, body, context: job.context, close: job.close };
         let answer = match Endpoint::parse(request.path, None) {
             Some(Endpoint::OptOut) => self.with_call(&arrival, |shard, call| {
@@ -244,7 +243,7 @@ impl Shard {
             && io.post_room(ShardId::CONTROL) >= CONTROL_RESERVED_MESSAGES + fresh.len();
         let at = if has_room { self.jobs.reserve() } else { None };
         let Some(at) = at else { return Progress::Refused };
-        let Some(mut job) = self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) else {
+        let Some(mut job) = self.make_job(arrival) else {
             self.jobs.release(at);
             return Progress::Refused;
         };

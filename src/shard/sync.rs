@@ -14,7 +14,6 @@ use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::host::{self, Site};
 use crate::event::ibs::{self, SyncText};
 use crate::event::redirect;
-use crate::http::request;
 use crate::identity::{KeyedHash, Uuid};
 use crate::ids::DataSourceId;
 use crate::limits::{DECLARED_ID_BYTES_MAX, LOCATION_BYTES_MAX};
@@ -168,8 +167,7 @@ impl Shard {
         let rules = self.current_rules();
         let context = job.context;
         self.room = job.room.take();
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let query = (!request.query.is_empty()).then_some(request.query);
         let (Some(Endpoint::Sync(text)) | Some(Endpoint::SyncConfirmed(text))) = Endpoint::parse(request.path, query)
         else {

@@ -10,7 +10,6 @@ use super::{Message, Shard};
 use crate::clock::Now;
 use crate::event::call::TraitSource;
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::http::request;
 use crate::identity::{AuthState, Uuid};
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
 use crate::limits::PARTNER_SEGMENTS_MAX;
@@ -126,8 +125,7 @@ impl Shard {
         job: &Job,
         act: impl FnOnce(&mut Shard, &mut I, &Prepared<'_>) -> R,
     ) -> Result<R, Option<Buffer>> {
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let mut scratch = std::mem::take(&mut self.decode_scratch);
         let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
         self.answer_closes = job.close;
@@ -314,9 +312,7 @@ impl Shard {
                 insert(&mut self.realised, id);
             }
         }
-        for i in 0..self.realised.len() {
-            self.realise_one(now, rules, self.realised[i], profile);
-        }
+        self.count_realised(now, rules, profile);
         // What partners caused was counted when their answers came; this call shows it as well.
         for &index in account.partners.iter().filter(|index| answered & (1 << index.0) != 0) {
             let partner = &rules.partners[index.0 as usize];
@@ -327,12 +323,14 @@ impl Shard {
         errors
     }
 
-    fn realise_one(&mut self, now: Now, rules: &Ruleset, id: TraitId, profile: &mut Profile) {
+    fn count_realised(&mut self, now: Now, rules: &Ruleset, profile: &mut Profile) {
         let totals = &self.metrics.totals;
-        let realised = profile.realise(id, rules.traits.keeping(id), now.day(), now.minute());
-        totals.traits_realised.increment();
+        rules.traits.fetch(&self.realised);
+        let info_of = |id| rules.traits.keeping(id);
+        let realised = profile.realise(&self.realised, info_of, now.day(), now.minute());
+        totals.traits_realised.add(self.realised.len() as u64);
         totals.counts_saturated.add(realised.saturated.into());
-        totals.entries_dropped.add(realised.dropped_entry.into());
+        totals.entries_dropped.add(realised.dropped_entries.into());
     }
 
     /// Forgets and folds what is due. How long things are kept is for the latest ruleset to say, also while a request
@@ -436,9 +434,7 @@ impl Shard {
             self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()).take(PARTNER_SEGMENTS_MAX));
             self.absent.iter().for_each(|id| profile.drop_trait(*id));
         }
-        for i in 0..self.realised.len() {
-            self.realise_one(now, rules, self.realised[i], profile);
-        }
+        self.count_realised(now, rules, profile);
         let unix_s = (now.wall_ms / 1000) as u32;
         let fresh_until_s = unix_s.saturating_add(answer.fresh_s(partner.ttl_s, partner.negative_ttl_s));
         let outcome = match answer.kind {
