@@ -56,7 +56,6 @@ struct Ratio {
 pub(super) fn rows(kept: &Kept) -> Vec<Row> {
     let ratio = |ratio: &Ratio| ratio_row(kept, ratio);
     let mut rows: Vec<Row> = BESIDE_OTHERS.iter().map(ratio).collect();
-    rows.push(open("moonshot", "the same beside the bare reactor with the matcher alone", "<= 1.15 x", "not measured"));
     rows.extend(LATENCY.iter().map(ratio));
     rows.push(added(kept));
     rows.extend([allocations(kept), system_calls(kept)]);
@@ -88,6 +87,15 @@ const BESIDE_OTHERS: &[Ratio] = &[
         sides: ("pinion", "nginx-empty-gif"),
         measure: CPU,
         holds: |ratio| ratio <= 1.0,
+    },
+    Ratio {
+        key: "moonshot",
+        what: "the same beside the bare reactor with the matcher alone",
+        goal: "<= 1.15 x",
+        step: "pixel",
+        sides: ("pinion", "bare-matcher"),
+        measure: CPU,
+        holds: |ratio| ratio <= 1.15,
     },
 ];
 
