@@ -27,6 +27,8 @@ pub struct Ruleset {
     /// Account by organisation (`HEX@AdobeOrg`).
     pub organisations: AHashMap<Box<[u8]>, AccountIndex>,
     pub data_sources: AHashMap<DataSourceId, DataSource>,
+    /// Any of them is blocked.
+    pub blocks_data_sources: bool,
     /// By account, data sources by integration code; those open to all accounts stand under every account.
     pub integration_codes: Box<[AHashMap<Box<[u8]>, DataSourceId>]>,
     /// Data source by account and name space.

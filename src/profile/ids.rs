@@ -60,6 +60,9 @@ impl Ids {
 
     /// The id that goes when this one is put.
     pub(super) fn displaced_by(&self, source: DataSourceId, text: &[u8]) -> Option<DeclaredId<'_>> {
+        if self.entries.len() < DECLARED_IDS_PER_SOURCE_MAX {
+            return None;
+        }
         let is_refused = text.is_empty() || text.len() > DECLARED_ID_BYTES_MAX;
         if is_refused || self.position(source, text).is_some() {
             return None;

@@ -58,12 +58,9 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
     ) -> Option<Buffer> {
-        let mut context = *context;
-        let ids = identify::unblocked_ids(prepared, &context);
-        if !ids.is_empty() {
-            self.count_profile_call(io.now(), prepared.rules, &mut context);
-        }
-        let context = &context;
+        let ids = identify::unblocked_ids(prepared, context);
+        let restrained = if ids.is_empty() { None } else { self.restrained(io.now(), prepared.rules, context) };
+        let context = restrained.as_ref().unwrap_or(context);
         if !ids.is_empty() && context.visitor.access == Access::Full {
             let now = io.now();
             let mut profile = self.take_profile();

@@ -146,7 +146,9 @@ pub(super) fn unblocked_ids<'a>(
 ) -> SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]> {
     let mut ids = SmallVec::new();
     valid_ids(prepared, &mut ids, &mut ErrorSet::default());
-    ids.retain(|id| context.ids_blocked & 1 << id.place == 0);
+    if context.ids_blocked != 0 {
+        ids.retain(|id| context.ids_blocked & 1 << id.place == 0);
+    }
     ids
 }
 

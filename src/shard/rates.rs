@@ -58,6 +58,9 @@ impl Shard {
         ids: &mut SmallVec<[ValidId<'_>; DECLARED_IDS_MAX]>,
         context: &mut Context,
     ) {
+        if rules.server.limits.declared_ids.is_none() && !rules.blocks_data_sources {
+            return;
+        }
         ids.retain(|id| {
             let key = self.id_hash.declared(id.source, id.id);
             let refused = self.refuses_id(now, rules, rules.data_sources[&id.source].is_blocked, key);
@@ -120,14 +123,16 @@ impl Shard {
         Err(blocked)
     }
 
-    /// Counts a call of a profile that is kept here, and says what it may do with it.
-    pub(super) fn count_profile_call(&mut self, now: Now, rules: &Ruleset, context: &mut Context) {
-        let limits = &rules.server.limits;
+    /// Counts a call of a profile that is kept here. If there were too many: with what context it goes on.
+    pub(super) fn restrained(&mut self, now: Now, rules: &Ruleset, context: &Context) -> Option<Context> {
         let uuid = context.visitor.uuid;
-        if context.visitor.access == Access::Full && self.refuses_profile_call(now, limits, uuid) {
-            context.visitor.access = Access::Read;
-            context.errors.insert(ErrorCode::ProfileOperationBlocked);
+        if context.visitor.access != Access::Full || !self.refuses_profile_call(now, &rules.server.limits, uuid) {
+            return None;
         }
+        let mut context = *context;
+        context.visitor.access = Access::Read;
+        context.errors.insert(ErrorCode::ProfileOperationBlocked);
+        Some(context)
     }
 
     pub(super) fn refuses_profile_call(&mut self, now: Now, limits: &Limits, uuid: Uuid) -> bool {

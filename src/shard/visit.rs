@@ -50,9 +50,8 @@ impl Shard {
         if prepared.is_id() {
             return Visited::Answer(self.identify(io, context, prepared));
         }
-        let mut context = *context;
-        self.count_profile_call(io.now(), prepared.rules, &mut context);
-        let context = &context;
+        let restrained = self.restrained(io.now(), prepared.rules, context);
+        let context = restrained.as_ref().unwrap_or(context);
         let mut profile = self.take_profile();
         self.open_profile(io.now(), context, prepared, &mut profile);
         let wait = match context.visitor.access {
