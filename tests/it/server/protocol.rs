@@ -9,9 +9,9 @@
 //! visitor or ECID that an answer told, and can be used in a later request.
 //!
 //! In the title of a request, `from 127.0.0.2` says where it comes from, `anew` that it opens another connection,
-//! `, 9 times` that it is sent so often and the last answer is shown, and what stands behind a colon is for readers. In
-//! its lines `\r`, `\n`, `\t`, `\\` and `\xHH` are escapes, `{3*ab}` is `ababab`, `{length}` the length of the body, and
-//! a line `<100 Continue>` waits for that word. Lines of a body are joined.
+//! `, 9 times` that it is sent so often and the last answer is shown, and what stands behind a colon is for readers.
+//! In its lines `\r`, `\n`, `\t`, `\\` and `\xHH` are escapes, `{3*ab}` is `ababab`, `{length}` the length of the
+//! body, and a line `<100 Continue>` waits for that word. Lines of a body are joined.
 
 mod names;
 mod request;
