@@ -17,6 +17,7 @@ mod find;
 pub mod ids;
 pub mod limits;
 mod memory;
+pub mod meters;
 pub mod metrics;
 pub mod template;
 pub mod writer;

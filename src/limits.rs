@@ -120,6 +120,10 @@ pub const DEVICES_PER_DECLARED_ID_MAX: usize = 100;
 /// Declared ids remembered for one device and data source.
 pub const DECLARED_IDS_PER_SOURCE_MAX: usize = 10;
 
+/// Ids of one kind, and addresses, that a shard can count at a time. What comes once in a while is soon forgotten, so
+/// these are as many as come in the time that one sighting fills of a meter.
+pub const METERS: usize = 1 << 15;
+
 /// Opt-outs that a server can be configured to keep.
 pub const OPT_OUTS_MAX: u32 = 100_000_000;
 

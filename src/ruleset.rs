@@ -8,6 +8,7 @@ use crate::config::values::Network;
 use crate::destination::Destinations;
 use crate::identity::EcidKey;
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, SegmentId, TraitId};
+use crate::meters::Rate;
 use crate::partner::settings::Partner;
 use crate::privacy::Policy;
 use crate::profile::catalog::TraitCatalog;
@@ -26,6 +27,8 @@ pub struct Ruleset {
     /// Account by organisation (`HEX@AdobeOrg`).
     pub organisations: AHashMap<Box<[u8]>, AccountIndex>,
     pub data_sources: AHashMap<DataSourceId, DataSource>,
+    /// Any of them is blocked.
+    pub blocks_data_sources: bool,
     /// By account, data sources by integration code; those open to all accounts stand under every account.
     pub integration_codes: Box<[AHashMap<Box<[u8]>, DataSourceId>]>,
     /// Data source by account and name space.
@@ -58,6 +61,21 @@ pub struct ServerPolicy {
     pub region: u32,
     pub trusted_proxies: Box<[Network]>,
     pub partitioned: bool,
+    pub limits: Limits,
+}
+
+/// How often something may come to one shard. `None`: as often as it likes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub declared_ids: Option<Rate>,
+    pub device_ids: Option<Rate>,
+    pub profiles: Option<Rate>,
+    /// How long an id or a profile that comes too often is denied.
+    pub deny_ns: u64,
+    /// Calls from one address.
+    pub servers: Option<Rate>,
+    pub browsers: Option<Rate>,
+    pub opt_outs: Option<Rate>,
 }
 
 /// A publisher.
@@ -133,6 +151,8 @@ pub struct DataSource {
     pub format: IdFormat,
     /// Its ids name devices rather than persons.
     pub device_ids: bool,
+    /// Its ids are used for nothing.
+    pub is_blocked: bool,
 }
 
 /// Whether a declared id may find a visitor.

@@ -187,6 +187,7 @@ fn plan(shards: u16, visitors: u64) -> Plan {
         profile_bytes: (visitors as usize * 400).max(4 << 20),
         id_map_bytes: 1 << 20,
         opt_outs_max: 64,
+        meters: 1 << 10,
         sweep_buckets_per_upkeep: 64,
         idle_ns: 60_000_000_000,
     }

@@ -2,6 +2,7 @@
 //! fault may have to point at it, now or when rules and templates are compiled.
 
 mod destination;
+mod limits;
 mod partner;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use super::source::{ConfigError, Source};
 use super::validate::validate;
 use super::values::{ByteSize, Network, Secret, Token};
 pub use destination::{Destination, DestinationKind, DestinationTag};
+pub use limits::Limits;
 pub use partner::{AnswerFormat, Method, Mode, OnAbsence, Partner, SentId, UserId};
 
 /// A whole config file, checked: references lead somewhere, ids are unique, numbers are in range. Written out again it
@@ -22,6 +24,7 @@ pub use partner::{AnswerFormat, Method, Mode, OnAbsence, Partner, SentId, UserId
 #[derive(Clone, Debug, Serialize)]
 pub struct File {
     pub server: Server,
+    pub limits: Limits,
     #[serde(rename = "account", skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<Account>,
     #[serde(rename = "data_source", skip_serializing_if = "Vec::is_empty")]
@@ -164,6 +167,9 @@ pub struct DataSource {
     /// Whether its ids name devices rather than persons.
     #[serde(default)]
     pub device_ids: bool,
+    /// Whether its ids are used for nothing.
+    #[serde(default)]
+    pub blocked: bool,
 }
 
 /// For whom a declared id of the data source finds a visitor.

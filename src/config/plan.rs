@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use crate::identity::OptOuts;
 use crate::identity::map::MAPPING_BYTES;
 use crate::limits::{BUFFER_LARGE_BYTES, BUFFER_SMALL_BYTES};
+use crate::meters::METER_BYTES;
+use crate::shard::METER_TABLES;
 
 /// The sizes of a server. All but `shards` are those of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct Numbers {
     pub profile_bytes: usize,
     pub id_map_bytes: usize,
     pub opt_outs_max: usize,
+    /// Places of each table of meters.
+    pub meters: usize,
     /// Client connections.
     pub clients_max: usize,
     /// Partner connections.
@@ -42,7 +46,12 @@ const PROFILE_BYTES_TYPICAL: usize = 138;
 impl Numbers {
     /// What all shards allocate for visitors and buffers, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        usize::from(self.shards) * (self.profile_bytes + self.id_map_bytes + self.opt_out_bytes() + self.buffer_bytes())
+        let tables = self.profile_bytes + self.id_map_bytes + self.opt_out_bytes() + self.meter_bytes();
+        usize::from(self.shards) * (tables + self.buffer_bytes())
+    }
+
+    fn meter_bytes(&self) -> usize {
+        METER_TABLES * self.meters * METER_BYTES
     }
 
     fn opt_out_bytes(&self) -> usize {
@@ -68,6 +77,8 @@ pub fn memory_plan(numbers: &Numbers) -> String {
     line("declared ids", numbers.id_map_bytes, format!("{mappings} ids"));
     let opt_outs = format!("{}, each known to all shards", grouped(numbers.opt_outs_max));
     line("opt-outs", numbers.opt_out_bytes(), opt_outs);
+    let meters = format!("{} in each of {METER_TABLES} tables", grouped(numbers.meters));
+    line("meters", numbers.meter_bytes(), meters);
     let buffers = |count: usize, bytes: usize| format!("{} of {} KiB", grouped(shards * count), bytes / 1024);
     let Numbers { small_buffers, large_buffers, .. } = *numbers;
     line("small buffers", small_buffers * BUFFER_SMALL_BYTES, buffers(small_buffers, BUFFER_SMALL_BYTES));
@@ -134,6 +145,7 @@ mod tests {
         profile_bytes: 256 << 20,
         id_map_bytes: 16 << 20,
         opt_outs_max: 1_000_000,
+        meters: 32_768,
         clients_max: 8_192,
         upstreams_max: 320,
         jobs_max: 4_096,
@@ -148,16 +160,17 @@ mod tests {
 profiles             512.0 MiB  = 2 x   256.0 MiB  about 3,890,368 visitors of usual size
 declared ids          32.0 MiB  = 2 x    16.0 MiB  762,600 ids
 opt-outs              38.1 MiB  = 2 x    19.0 MiB  1,000,000, each known to all shards
+meters                 4.0 MiB  = 2 x     2.0 MiB  32,768 in each of 4 tables
 small buffers        212.0 MiB  = 2 x   106.0 MiB  54,272 of 4 KiB
 large buffers         48.0 MiB  = 2 x    24.0 MiB  512 of 96 KiB
-in all               842.1 MiB  = 2 x   421.0 MiB  before rules and kernel buffers
+in all               846.1 MiB  = 2 x   423.0 MiB  before rules and kernel buffers
 clients                 16,384  = 2 x       8,192
 partner conns              640  = 2 x         320
 requests                 8,192  = 2 x       4,096
 partner calls            2,560  = 2 x       1,280
 ";
         assert_eq!(memory_plan(&NUMBERS), expected);
-        assert_eq!(NUMBERS.memory_bytes(), (804 << 20) + 2 * 20_000_016);
+        assert_eq!(NUMBERS.memory_bytes(), (808 << 20) + 2 * 20_000_016);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::de::IntoDeserializer as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-use super::file::File;
+use super::file::{File, Limits};
 use super::source::{ConfigError, Source};
 use crate::rules::Diagnostic;
 
@@ -91,6 +91,7 @@ impl<'a> Faults<'a> {
 }
 
 const SERVER: &str = "server";
+const LIMITS: &str = "limits";
 const LISTS: [&str; 7] = ["account", "data_source", "trait", "segment", "derived_signal", "partner", "destination"];
 
 /// Nothing unless every table can be read: what is left could only be misjudged.
@@ -105,14 +106,15 @@ pub(super) fn read(text: &str, faults: &mut Faults<'_>) -> Option<File> {
     let mut document = document.into_inner();
     for key in document.keys() {
         let name: &str = key.get_ref();
-        if name != SERVER && !LISTS.contains(&name) {
-            let known = [&[SERVER], &LISTS[..]].concat();
+        if name != SERVER && name != LIMITS && !LISTS.contains(&name) {
+            let known = [&[SERVER, LIMITS], &LISTS[..]].concat();
             faults.add(key.span(), format!("there is no table `{name}`"), choices(name, &known));
         }
     }
     let is_known_only = faults.found.is_empty();
     // Every one is read before the first that failed ends it.
     let server = read_server(&mut document, faults);
+    let limits = read_limits(&mut document, faults);
     let accounts = read_list(&mut document, "account", faults);
     let data_sources = read_list(&mut document, "data_source", faults);
     let traits = read_list(&mut document, "trait", faults);
@@ -125,6 +127,7 @@ pub(super) fn read(text: &str, faults: &mut Faults<'_>) -> Option<File> {
     }
     Some(File {
         server: server?,
+        limits: limits?,
         accounts: accounts?,
         data_sources: data_sources?,
         traits: traits?,
@@ -143,6 +146,10 @@ fn read_server<'de, T: Deserialize<'de>>(document: &mut DeTable<'de>, faults: &m
             None
         }
     }
+}
+
+fn read_limits(document: &mut DeTable<'_>, faults: &mut Faults<'_>) -> Option<Limits> {
+    document.remove(LIMITS).map_or_else(|| Some(Limits::default()), |table| read_table(table, faults))
 }
 
 fn read_list<'de, T: Deserialize<'de>>(

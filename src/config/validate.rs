@@ -25,6 +25,8 @@ const VENDORS_MAX: u16 = 4_095;
 /// A consent string has 12 bits for its platform.
 const PLATFORMS_MAX: u16 = 4_095;
 const COOKIE_DAYS_MAX: u16 = 3_650;
+/// Thirty days: whose id was abused by others gets it back some time.
+const DENY_S_MAX: u32 = 2_592_000;
 /// A list in [`File`] is indexed with 16 bits.
 const ACCOUNTS_MAX: usize = u16::MAX as usize;
 
@@ -32,6 +34,7 @@ pub(super) fn validate(file: &File, faults: &mut Faults<'_>) {
     let known = Known::new(file);
     check_lengths(file, faults);
     check_server(&file.server, &known, faults);
+    check_range(&file.limits.deny_s, 1, DENY_S_MAX, faults);
     check_unique_names(file, faults);
     check_unique_ids(file, faults);
     file.accounts.iter().for_each(|account| check_account(account, faults));

@@ -20,6 +20,7 @@ pub(super) fn numbers(plan: &Plan) -> Numbers {
         profile_bytes: plan.profile_bytes,
         id_map_bytes: plan.id_map_bytes,
         opt_outs_max: plan.opt_outs_max,
+        meters: plan.meters,
         clients_max: plan.clients_max,
         upstreams_max: plan.upstreams_max,
         jobs_max: plan.jobs_max,

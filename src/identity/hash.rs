@@ -14,6 +14,7 @@
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
+use std::net::IpAddr;
 
 use super::uuid::Uuid;
 use crate::ids::{DataSourceId, ShardId};
@@ -97,6 +98,16 @@ impl TableHash {
         KeyedHash(self.0.hash(&bytes).as_u128())
     }
 
+    /// A caller as far as an address tells one from another: who has an IPv6 address has 2^64 of them. `kind` keeps
+    /// what one caller does apart.
+    pub fn caller(&self, address: IpAddr, kind: u8) -> KeyedHash {
+        let (version, network): (u64, u64) = match address {
+            IpAddr::V4(address) => (4, u64::from(address.to_bits())),
+            IpAddr::V6(address) => (6, (address.to_bits() >> 64) as u64),
+        };
+        self.uuid(Uuid { high: network, low: version << 8 | u64::from(kind) })
+    }
+
     /// The visitor's home.
     pub fn owner(&self, uuid: Uuid, shards: u16) -> ShardId {
         self.uuid(uuid).shard(shards)
@@ -172,6 +183,17 @@ mod tests {
             assert_eq!(hash.shard(u16::MAX).0, if bits == 0 { 0 } else { u16::MAX - 1 });
             assert_eq!(hash.bucket(1), 0);
             assert_eq!(hash.second_bucket(u32::MAX), if bits == 0 { 0 } else { u32::MAX - 1 });
+        }
+    }
+
+    #[test]
+    fn callers_are_told_apart_by_ipv4_address_or_ipv6_network() {
+        let hash = TableHash::new(&KEY);
+        let of = |text: &str, kind| hash.caller(text.parse().unwrap(), kind);
+        assert_eq!(of("2001:db8::1", 0), of("2001:db8::ffff:2", 0));
+        let different = [of("2001:db8::1", 0), of("2001:db8::1", 1), of("2001:db8:0:1::1", 0), of("192.0.2.1", 0)];
+        for (i, one) in different.iter().enumerate() {
+            assert!(!different[..i].contains(one) && *one != of("192.0.2.2", 0));
         }
     }
 

@@ -97,6 +97,13 @@ impl IdMap {
         removed
     }
 
+    /// Forgets that the id names this visitor. Returns whether it did.
+    pub fn remove_device(&mut self, key: KeyedHash, uuid: Uuid) -> bool {
+        let place = self.survey(key, uuid).known;
+        place.into_iter().for_each(|place| self.unlink(place));
+        place.is_some()
+    }
+
     /// Mappings held.
     pub fn len(&self) -> u32 {
         self.len
@@ -304,6 +311,11 @@ mod tests {
                     let places = model.places(key(id).bits());
                     prop_assert_eq!(map.remove(key(id)), places.len());
                     places.iter().for_each(|&place| model.ring[place] = None);
+                } else if operation == 1 {
+                    let places = model.places(key(id).bits());
+                    let known = places.iter().find(|&&place| model.ring[place].unwrap().1 == uuid(device)).copied();
+                    prop_assert_eq!(map.remove_device(key(id), uuid(device)), known.is_some());
+                    known.into_iter().for_each(|place| model.ring[place] = None);
                 } else {
                     map.put(key(id), uuid(device));
                     model.put(key(id).bits(), uuid(device));

@@ -65,15 +65,10 @@ impl Ids {
         if text.is_empty() || text.len() > DECLARED_ID_BYTES_MAX {
             return false;
         }
-        let mut last_authenticated = false;
-        if let Some(known) = self.position(source, text) {
-            last_authenticated = self.entries[known].last_authenticated;
-            self.remove(known);
-        } else if self.count_of(source) >= DECLARED_IDS_PER_SOURCE_MAX {
-            let oldest = self.entries.iter().position(|entry| entry.source == source);
-            self.remove(oldest.expect("a data source at its limit has an oldest id"));
-        } else if self.entries.len() >= PROFILE_IDS_MAX {
-            self.remove(0);
+        let known = self.position(source, text);
+        let last_authenticated = known.is_some_and(|position| self.entries[position].last_authenticated);
+        if let Some(position) = known.or_else(|| self.oldest_over_limit(source)) {
+            self.remove(position);
         }
         self.append(DeclaredId { source, auth, last_authenticated, text })
     }
@@ -92,6 +87,27 @@ impl Ids {
             }
         }
         had_other
+    }
+
+    /// The id that goes when this one is put.
+    pub(super) fn displaced_by(&self, source: DataSourceId, text: &[u8]) -> Option<DeclaredId<'_>> {
+        if self.entries.len() < DECLARED_IDS_PER_SOURCE_MAX {
+            return None;
+        }
+        let is_refused = text.is_empty() || text.len() > DECLARED_ID_BYTES_MAX;
+        if is_refused || self.position(source, text).is_some() {
+            return None;
+        }
+        self.oldest_over_limit(source).and_then(|position| self.oldest_first().nth(position))
+    }
+
+    /// Which id has to go before another of the data source can come.
+    fn oldest_over_limit(&self, source: DataSourceId) -> Option<usize> {
+        if self.count_of(source) >= DECLARED_IDS_PER_SOURCE_MAX {
+            self.entries.iter().position(|entry| entry.source == source)
+        } else {
+            (self.entries.len() >= PROFILE_IDS_MAX).then_some(0)
+        }
     }
 
     /// Appends an id as it was read from a record. False when the limits would not allow it.
@@ -209,14 +225,17 @@ mod tests {
                 let (source, auth) = (DataSourceId(source), STATES[state]);
                 // Texts of every length, the longest allowed one included.
                 let text = vec![b'a' + id as u8; 1 + id * 254 / 29];
+                let displaced = ids.displaced_by(source, &text).map(|id| (id.source, id.auth, id.text.to_vec()));
                 ids.put(source, auth, &text);
+                let mut gone = None;
                 if let Some(known) = model.iter().position(|id| id.0 == source && id.2 == text) {
                     model.remove(known);
                 } else if model.iter().filter(|id| id.0 == source).count() == DECLARED_IDS_PER_SOURCE_MAX {
-                    model.remove(model.iter().position(|id| id.0 == source).unwrap());
+                    gone = Some(model.remove(model.iter().position(|id| id.0 == source).unwrap()));
                 } else if model.len() == PROFILE_IDS_MAX {
-                    model.remove(0);
+                    gone = Some(model.remove(0));
                 }
+                prop_assert_eq!(displaced, gone);
                 model.push((source, auth, text));
                 let actual: Vec<_> = ids.oldest_first().map(|id| (id.source, id.auth, id.text.to_vec())).collect();
                 prop_assert_eq!(&actual, &model);

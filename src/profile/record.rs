@@ -210,6 +210,11 @@ impl Profile {
         self.ids.iter().find(|id| id.last_authenticated && is_meant(id.source))
     }
 
+    /// The id that there is no more room for when this one is put.
+    pub fn id_displaced_by(&self, source: DataSourceId, text: &[u8]) -> Option<DeclaredId<'_>> {
+        self.ids.displaced_by(source, text)
+    }
+
     /// Sets the state of the data source's latest id, if there is one.
     pub fn set_auth(&mut self, source: DataSourceId, auth: AuthState) -> bool {
         self.ids.set_auth(source, auth)

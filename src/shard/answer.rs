@@ -18,7 +18,7 @@ use crate::event::call::{Call, MediaEvent, Platform, SegmentList};
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::{host, redirect};
 use crate::http::{Method, Request, Version, status};
-use crate::identity::Uuid;
+use crate::identity::{Mid, Uuid};
 use crate::ids::SegmentId;
 use crate::limits::{DESTINATION_ENTRIES_MAX, LOCATION_BYTES_MAX, TARGET_BYTES_MAX};
 use crate::privacy::Use;
@@ -108,11 +108,15 @@ impl Shard {
     ) -> Option<Buffer> {
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);
-        let rules = prepared.rules;
-        let region = Some(rules.server.region);
+        let region = Some(prepared.rules.server.region);
+        // A caller that can't be served now keeps the identity that it has. (The call itself brings the same error for
+        // a bad callback, whoever it is about.)
+        let is_kept = context.errors.contains(ErrorCode::Unspecified) && prepared.decision.error().is_none();
         if is_id {
             let opted_out = errors.contains(ErrorCode::OptedOut);
+            let is_known = |mid: &&[u8]| prepared.ecid_key.resolve(Mid::classify(mid)).is_some();
             let answer = IdAnswer {
+                mid: prepared.call.mid.filter(|mid| is_kept && is_known(mid)),
                 id_sync_ttl_s: ID_SYNC_TTL_S,
                 region,
                 opted_out,
@@ -126,11 +130,8 @@ impl Shard {
             let envelope = self.envelope(io, context, prepared);
             self.write_answer(|out| answer::pixel(out, &envelope, errors))
         } else {
-            // A caller that can't be served now keeps the identity that it has. (The call itself brings the same error
-            // for a bad callback, whoever it is about.)
-            let is_kept = context.errors.contains(ErrorCode::Unspecified) && prepared.decision.error().is_none();
             let cookie = identify::cookie_of(prepared);
-            let named = || identify::claim(prepared, cookie, &mut ErrorSet::default());
+            let named = || identify::claims(prepared, cookie, &mut ErrorSet::default()).next();
             let uuid = is_kept.then(named).flatten().map(Uuid::digits);
             let nothing = prepared.call.segments != SegmentList::No;
             let event = EventAnswer {

@@ -2,7 +2,7 @@
 
 use super::client::Served;
 use super::identify;
-use super::job::{Context, Job, Visitor};
+use super::job::{Access, Context, Job, Visitor};
 use super::person::Parking;
 use super::prepare::{self, Caller, Prepared};
 use super::visit::Visited;
@@ -51,6 +51,7 @@ impl Shard {
             tid: self.generator.bytes8(),
             visitor: Visitor::default(),
             errors: ErrorSet::default(),
+            ids_blocked: 0,
         };
         let served = self.route(io, &rules, Arrival { request, head, body, context, close });
         self.body_scratch = body_scratch;
@@ -125,6 +126,10 @@ impl Shard {
         prepared: &Prepared<'_>,
         is_id: bool,
     ) -> Served {
+        let (now, limits) = (io.now(), &prepared.rules.server.limits);
+        if let Some(wait_s) = self.refuses_caller(now, limits, arrival.context.address, prepared.caller()) {
+            return self.put_off(io, &arrival.context, prepared, Fault::TooManyRequests { retry_after_s: wait_s });
+        }
         let errors = &mut arrival.context.errors;
         if prepared.call.errors.contains(ErrorCode::ParameterBadlyEncoded) {
             return Served::from(self.anonymous(io, &arrival.context, prepared, is_id));
@@ -142,9 +147,15 @@ impl Shard {
         }
         errors.extend(prepared.id_errors);
         let cookie = identify::cookie_of(prepared);
-        let claim = match identify::claim(prepared, cookie, errors) {
-            Some(uuid) => Some((uuid, false)),
-            None => match identify::resolvable(prepared, arrival.context.address, &self.id_hash) {
+        let claims = identify::claims(prepared, cookie, errors);
+        let device = self.allowed_device(now, prepared.rules, claims, errors);
+        self.leave_out_ids(now, prepared, &mut arrival.context);
+        if let Err(Some(uuid)) = device {
+            arrival.context.visitor = Visitor { uuid, access: Access::No, ..Visitor::default() };
+        }
+        let claim = match device {
+            Ok(uuid) => Some((uuid, false)),
+            Err(_) => match identify::resolvable(prepared, &arrival.context, &self.id_hash) {
                 Ok(key) => {
                     let owner = key.shard(self.plan.shards);
                     if owner != self.id {
@@ -172,13 +183,16 @@ impl Shard {
         is_id: bool,
     ) -> Served {
         let (id, shards) = (self.id, self.plan.shards);
-        let visitor =
-            identify::settle(prepared, claim, cookie, || self.generator.uuid_owned_by(id, &self.table_hash, shards));
-        arrival.context.visitor = visitor;
-        if is_id {
-            return self.serve_id(io, arrival, prepared, claim.is_some(), cookie.is_some());
+        let is_denied = claim.is_none() && arrival.context.visitor.access == Access::No;
+        if !is_denied {
+            let draw = || self.generator.uuid_owned_by(id, &self.table_hash, shards);
+            arrival.context.visitor = identify::settle(prepared, claim, cookie, draw);
         }
-        let home = self.home_of(visitor.uuid);
+        if is_id {
+            return self.serve_id(io, arrival, prepared, claim.is_some() || is_denied, cookie.is_some());
+        }
+        // Of whom nothing may be read is at home everywhere.
+        let home = if is_denied { self.id } else { self.home_of(arrival.context.visitor.uuid) };
         if home != self.id {
             return self.send_home(io, arrival, prepared, home);
         }
@@ -224,7 +238,7 @@ impl Shard {
     }
 
     /// A job with room for its answer, if there is credit for it.
-    fn travelling_job(&mut self, arrival: &Arrival<'_>, to: ShardId) -> Option<Box<Job>> {
+    pub(super) fn travelling_job(&mut self, arrival: &Arrival<'_>, to: ShardId) -> Option<Box<Job>> {
         if !self.credits.has(to) {
             return None;
         }
@@ -297,6 +311,18 @@ impl Shard {
         prepared: &Prepared<'_>,
     ) -> Served {
         self.metrics.totals.overloaded.increment();
+        self.put_off(io, context, prepared, Fault::Unavailable { retry_after_s: Some(1) })
+    }
+
+    /// An answer to a caller who can't be served now. Servers understand any status; phones would drop what they sent
+    /// after most of them, and browsers' clients stop after all but 200.
+    pub(super) fn put_off<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        to_servers: Fault<'_>,
+    ) -> Served {
         match prepared.caller() {
             Caller::Browser => {
                 let mut context = *context;
@@ -304,11 +330,10 @@ impl Shard {
                 Served::from(self.anonymous(io, &context, prepared, prepared.is_id()))
             }
             caller => {
-                let retry_after_s = (caller == Caller::Server).then_some(1);
+                let to_phones = Fault::Unavailable { retry_after_s: None };
+                let fault = if caller == Caller::Server { to_servers } else { to_phones };
                 let envelope = self.envelope(io, context, prepared);
-                Served::from(
-                    self.write_answer(|out| answer::fault(out, &envelope, Fault::Unavailable { retry_after_s })),
-                )
+                Served::from(self.write_answer(|out| answer::fault(out, &envelope, fault)))
             }
         }
     }

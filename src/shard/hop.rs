@@ -34,7 +34,14 @@ pub(super) struct Credits {
     /// By shard: requests of ours that are there.
     away: Box<[usize]>,
     /// Mappings of ids that found the ring full, and where they go.
-    outbox: VecDeque<(ShardId, u128, Uuid)>,
+    outbox: VecDeque<(ShardId, Mapping)>,
+}
+
+/// What another shard is told of a declared id and a visitor.
+#[derive(Clone, Copy, Debug)]
+enum Mapping {
+    Put { key: KeyedHash, uuid: Uuid },
+    Drop { key: KeyedHash, uuid: Uuid },
 }
 
 impl Credits {
@@ -113,8 +120,29 @@ impl Shard {
         let owner = key.shard(self.plan.shards);
         if owner == self.id {
             self.id_map.put(key, uuid);
-        } else if self.credits.outbox.len() < OUTBOX_MAX {
-            self.credits.outbox.push_back((owner, key.bits(), uuid));
+        } else {
+            self.send_mapping(owner, Mapping::Put { key, uuid });
+        }
+    }
+
+    /// Forgets that a declared id names a visitor, wherever that is kept.
+    pub(super) fn drop_id(&mut self, key: KeyedHash, uuid: Uuid) {
+        let owner = key.shard(self.plan.shards);
+        if owner == self.id {
+            self.drop_id_here(key, uuid);
+        } else {
+            self.send_mapping(owner, Mapping::Drop { key, uuid });
+        }
+    }
+
+    pub(super) fn drop_id_here(&mut self, key: KeyedHash, uuid: Uuid) {
+        let was_there = self.id_map.remove_device(key, uuid);
+        self.metrics.totals.ids_displaced.add(was_there.into());
+    }
+
+    fn send_mapping(&mut self, owner: ShardId, mapping: Mapping) {
+        if self.credits.outbox.len() < OUTBOX_MAX {
+            self.credits.outbox.push_back((owner, mapping));
         } else {
             self.metrics.totals.ids_unsent.increment();
         }
@@ -122,10 +150,14 @@ impl Shard {
 
     /// Sends the mappings that this turn made, as far as there is room.
     pub(super) fn flush_outbox<I: Io<Message = Message>>(&mut self, io: &mut I) {
-        while let Some(&(owner, key, uuid)) = self.credits.outbox.front()
+        while let Some(&(owner, mapping)) = self.credits.outbox.front()
             && io.post_room(owner) > RESERVED_MESSAGES
         {
-            let sent = io.post(owner, Message::IdPut { key, uuid });
+            let message = match mapping {
+                Mapping::Put { key, uuid } => Message::IdPut { key: key.bits(), uuid },
+                Mapping::Drop { key, uuid } => Message::IdDrop { key: key.bits(), uuid },
+            };
+            let sent = io.post(owner, message);
             assert!(sent.is_ok(), "there was room");
             self.credits.outbox.pop_front();
         }

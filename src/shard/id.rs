@@ -7,7 +7,7 @@ use super::answer::{ID_SYNC_TTL_S, OPT_OUT_TTL_S};
 use super::client::Served;
 use super::edge::Arrival;
 use super::identify;
-use super::job::Context;
+use super::job::{Access, Context};
 use super::prepare::Prepared;
 use super::{Message, Shard};
 use crate::event::answer::{self, IdAnswer};
@@ -44,7 +44,8 @@ impl Shard {
             }
         }
         let home = self.home_of(visitor.uuid);
-        if !prepared.ids.is_empty() && home != self.id {
+        let declares = prepared.ids_allowed(&arrival.context).next().is_some();
+        if declares && home != self.id && visitor.access == Access::Full {
             return self.send_home(io, arrival, prepared, home);
         }
         Served::from(self.identify(io, &arrival.context, prepared))
@@ -57,14 +58,17 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
     ) -> Option<Buffer> {
-        if !prepared.ids.is_empty() {
+        let declares = prepared.ids_allowed(context).next().is_some();
+        let restrained = if declares { self.restrained(io.now(), prepared.rules, context) } else { None };
+        let context = restrained.as_ref().unwrap_or(context);
+        if declares && context.visitor.access == Access::Full {
             let now = io.now();
             let mut profile = self.take_profile();
-            self.open_profile(now, context.visitor.uuid, prepared, &mut profile);
+            self.open_profile(now, context, prepared, &mut profile);
             self.store_profile(now, &mut profile);
             self.profile = Some(profile);
+            self.put_ids(context, prepared);
         }
-        self.put_ids(context.visitor.uuid, prepared);
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);
         let ecid = prepared.ecid_key.ecid(context.visitor.uuid).digits();

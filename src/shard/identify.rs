@@ -3,11 +3,9 @@
 //! An id in a call is a claim. It never replaces a valid cookie, and without a cookie it becomes one only for a page
 //! whose origin is listed; else any page could hand its visitors somebody else's identity.
 
-use std::net::IpAddr;
-
 use smallvec::SmallVec;
 
-use super::job::Visitor;
+use super::job::{Access, Context, Visitor};
 use super::prepare::{Caller, Prepared};
 use crate::event::cookie::VisitorCookie;
 use crate::event::declared::{Authentication, DeclaredId, Scope};
@@ -24,10 +22,18 @@ pub(super) struct ValidId<'a> {
     pub source: DataSourceId,
     pub id: &'a [u8],
     pub authentication: AuthState,
+    /// Which of the call's declared ids it is.
+    pub place: u8,
 }
 
-/// Reads `d_uuid`, `d_mid` and the cookie.
-pub(super) fn claim(prepared: &Prepared<'_>, cookie: Option<Uuid>, errors: &mut ErrorSet) -> Option<Uuid> {
+const _: () = assert!(DECLARED_IDS_READ_MAX <= u64::BITS as usize, "a context has one bit for each id of its call");
+
+/// Reads `d_uuid`, `d_mid` and the cookie: whom they name, the one that counts first.
+pub(super) fn claims(
+    prepared: &Prepared<'_>,
+    cookie: Option<Uuid>,
+    errors: &mut ErrorSet,
+) -> impl Iterator<Item = Uuid> + use<> {
     let call = &prepared.call;
     let named = call.uuid.and_then(|text| {
         let uuid = Uuid::parse(text);
@@ -45,7 +51,7 @@ pub(super) fn claim(prepared: &Prepared<'_>, cookie: Option<Uuid>, errors: &mut 
     });
     let cookie_wins = prepared.account.cookie_wins && prepared.caller() == Caller::Browser;
     let first = if cookie_wins { cookie } else { None };
-    first.or(named).or(by_mid).or(cookie)
+    [first, named, by_mid, cookie].into_iter().flatten()
 }
 
 /// The visitor's cookie, where it may be used.
@@ -62,7 +68,7 @@ pub(super) fn cookie_of(prepared: &Prepared<'_>) -> Option<Uuid> {
 /// The first declared id by which this caller may find a visitor: an error when it presents a wrong token.
 pub(super) fn resolvable(
     prepared: &Prepared<'_>,
-    address: IpAddr,
+    context: &Context,
     hash: &IdHash,
 ) -> Result<KeyedHash, Option<ErrorCode>> {
     if prepared.caller() != Caller::Server {
@@ -74,21 +80,21 @@ pub(super) fn resolvable(
     if token.is_some() && account.token.is_some() && !has_token {
         return Err(Some(ErrorCode::TokenInvalid));
     }
-    let is_trusted = has_token || account.server_addresses.iter().any(|network| network.contains(address));
+    let is_trusted = has_token || account.server_addresses.iter().any(|network| network.contains(context.address));
     let may_resolve = |id: &&ValidId<'_>| match prepared.rules.data_sources[&id.source].resolve {
         Resolve::Never => false,
         Resolve::Server => is_trusted,
         Resolve::Any => true,
     };
-    prepared.ids.iter().find(may_resolve).map(|id| hash.declared(id.source, id.id)).ok_or(None)
+    prepared.ids_allowed(context).find(may_resolve).map(|id| hash.declared(id.source, id.id)).ok_or(None)
 }
 
 /// The person who is signed in by this call: of several the first.
-pub(super) fn signed_in<'p, 'a>(prepared: &'p Prepared<'a>) -> Option<&'p ValidId<'a>> {
+pub(super) fn signed_in<'p, 'a>(prepared: &'p Prepared<'a>, context: &Context) -> Option<&'p ValidId<'a>> {
     let is_person = |id: &&ValidId<'_>| {
         id.authentication == AuthState::Authenticated && prepared.rules.names_persons(id.source, prepared.account_index)
     };
-    prepared.ids.iter().find(is_person)
+    prepared.ids_allowed(context).find(is_person)
 }
 
 /// RFC 6750; the scheme's name is in any case (RFC 9110, section 11.1).
@@ -113,11 +119,13 @@ pub(super) fn settle(
     match claim {
         Some((uuid, declared)) => {
             let claimed = (!declared && prepared.origin_is_listed()).then_some(uuid);
-            Visitor { uuid, is_new: false, cookie: if may_set { cookie.or(claimed) } else { None } }
+            let cookie = if may_set { cookie.or(claimed) } else { None };
+            Visitor { uuid, is_new: false, cookie, access: Access::Full }
         }
         None => {
             let uuid = draw();
-            Visitor { uuid, is_new: true, cookie: may_set.then_some(cookie.unwrap_or(uuid)) }
+            let cookie = may_set.then_some(cookie.unwrap_or(uuid));
+            Visitor { uuid, is_new: true, cookie, access: Access::Full }
         }
     }
 }
@@ -139,10 +147,10 @@ pub(super) fn valid_ids<'a>(
     let mut found = 0u32;
     let mut invalid = 0u32;
     let mut spaces: SmallVec<[(DataSourceId, usize); DECLARED_IDS_READ_MAX]> = SmallVec::new();
-    for declared in declared_ids {
+    for (place, declared) in declared_ids.iter().enumerate() {
         let Some(text) = declared.id else { continue };
         let id = match check(rules, account, declared, text) {
-            Ok(id) => id,
+            Ok(id) => ValidId { place: place as u8, ..id },
             Err(code) => {
                 errors.insert(code);
                 if code == ErrorCode::GlobalDeviceIdInvalid {
@@ -153,12 +161,12 @@ pub(super) fn valid_ids<'a>(
             }
         };
         // A data source is one name space, by whichever of its names it is called.
-        let place = spaces.iter().position(|(source, _)| *source == id.source).unwrap_or(spaces.len());
-        if place == spaces.len() {
+        let space = spaces.iter().position(|(source, _)| *source == id.source).unwrap_or(spaces.len());
+        if space == spaces.len() {
             spaces.push((id.source, 0));
         }
-        spaces[place].1 += 1;
-        if spaces[place].1 > DECLARED_IDS_PER_NAMESPACE_MAX {
+        spaces[space].1 += 1;
+        if spaces[space].1 > DECLARED_IDS_PER_NAMESPACE_MAX {
             errors.insert(ErrorCode::NamespaceOverLimit);
             continue;
         }
@@ -203,5 +211,5 @@ fn check<'a>(
         Authentication::Authenticated => AuthState::Authenticated,
         Authentication::LoggedOut => AuthState::LoggedOut,
     };
-    Ok(ValidId { source: source.id, id: text, authentication })
+    Ok(ValidId { source: source.id, id: text, authentication, place: 0 })
 }

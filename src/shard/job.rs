@@ -30,6 +30,8 @@ pub(super) struct Context {
     pub visitor: Visitor,
     /// What was wrong with the ids in the call.
     pub errors: ErrorSet,
+    /// Declared ids that are left out, one bit for each place in the call.
+    pub ids_blocked: u64,
 }
 
 impl Default for Context {
@@ -43,6 +45,7 @@ impl Default for Context {
             tid: [0; 8],
             visitor: Visitor::default(),
             errors: ErrorSet::EMPTY,
+            ids_blocked: 0,
         }
     }
 }
@@ -55,6 +58,18 @@ pub(super) struct Visitor {
     pub is_new: bool,
     /// The uuid to set as cookie: the valid cookie's own again, or, where there is none, one that may be set.
     pub cookie: Option<Uuid>,
+    pub access: Access,
+}
+
+/// What a call may do with its visitor's profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Access {
+    #[default]
+    Full,
+    /// Nothing is changed, nobody is asked: the profile is called too often.
+    Read,
+    /// Her id comes too often: it is told back, and she is treated as somebody of whom nothing is known.
+    No,
 }
 
 /// A parked or travelling request.
@@ -82,6 +97,8 @@ pub struct Job {
     pub(super) parked_ns: u64,
     /// It waits for the profile of a person.
     pub(super) asks_person: bool,
+    /// It is an ID sync, of which the visitor's home has to know.
+    pub(super) is_sync: bool,
     /// It waits for opt-outs to last.
     pub(super) opting_out: Option<OptingOut>,
 }
@@ -110,6 +127,7 @@ impl Job {
             answered: 0,
             parked_ns: 0,
             asks_person: false,
+            is_sync: false,
             opting_out: None,
         }
     }

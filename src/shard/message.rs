@@ -28,6 +28,8 @@ pub enum Message {
     PersonApply(Box<Errand>),
     /// Back to the visitor's home shard.
     PersonApplied(Box<Errand>),
+    /// To a declared id's shard: that visitor has newer ids of the same data source instead. No answer.
+    IdDrop { key: u128, uuid: Uuid },
     /// To control: make this opt-out last, and let all shards know.
     OptOut { one: OptOut, at: JobRef },
     /// From control, to all shards: this opt-out is durable and counts from now on.

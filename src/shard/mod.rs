@@ -10,6 +10,7 @@ mod buffers;
 mod client;
 mod edge;
 mod epoch;
+mod evaluate;
 mod hop;
 mod id;
 mod identify;
@@ -22,6 +23,7 @@ mod person;
 mod place;
 mod plan;
 mod prepare;
+mod rates;
 mod sync;
 mod timer;
 mod upstream;
@@ -44,13 +46,15 @@ use lookup::{Failure, Lookup};
 pub use message::Message;
 use person::Errand;
 pub use plan::Plan;
+pub use rates::METER_TABLES;
+use rates::Rates;
 use timer::TimerWheel;
 use upstream::Upstream;
 
 use crate::clock::Minute;
 use crate::destination::Entries;
 use crate::event::CallBuffers;
-use crate::identity::{Generator, IdHash, IdMap, OptOut, OptOuts, Secret, TableHash, Uuid};
+use crate::identity::{Generator, IdHash, IdMap, KeyedHash, OptOut, OptOuts, Secret, TableHash, Uuid};
 use crate::ids::{SegmentId, ShardId, Signal, TraitId};
 use crate::limits::{
     BODY_BYTES_MAX, CALL_SIGNALS_MAX, DECODE_BYTES_MAX, DIRECT_TRAITS_MAX, PARTNER_SEGMENTS_MAX, PARTNER_SIGNALS_MAX,
@@ -103,6 +107,7 @@ pub struct Shard {
     profiles: ProfileTable,
     id_map: IdMap,
     opt_outs: OptOuts,
+    rates: Rates,
     table_hash: TableHash,
     id_hash: IdHash,
     generator: Generator,
@@ -185,6 +190,7 @@ impl Shard {
             profiles: ProfileTable::new(plan.profile_bytes, table_hash.clone()),
             id_map: IdMap::new(plan.id_map_bytes),
             opt_outs,
+            rates: Rates::new(plan.meters),
             id_hash: secret.id_hash(),
             table_hash,
             generator,
@@ -241,7 +247,8 @@ impl Shard {
             Message::Resolve(job) => self.resolve(io, job),
             Message::Resolved(job, found) => self.resolved(io, from, job, found),
             Message::Return(buffer) => self.buffers.give_back(buffer),
-            Message::IdPut { key, uuid } => self.id_map.put(crate::identity::KeyedHash::from_bits(key), uuid),
+            Message::IdPut { key, uuid } => self.id_map.put(KeyedHash::from_bits(key), uuid),
+            Message::IdDrop { key, uuid } => self.drop_id_here(KeyedHash::from_bits(key), uuid),
             Message::PersonApply(errand) => self.person_asked(io, errand),
             Message::PersonApplied(errand) => self.person_came(io, from, errand),
             Message::OptedOut { one, ticket } => self.opted_out(io, one, ticket),

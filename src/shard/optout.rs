@@ -9,7 +9,7 @@ use super::client::Served;
 use super::edge::Arrival;
 use super::identify::{self, ValidId};
 use super::job::{Context, JobRef, OptingOut};
-use super::prepare::{self, Prepared};
+use super::prepare::{self, Caller, Prepared};
 use super::visit::Wait;
 use super::{Message, OPT_OUTS_UNTOLD_MAX, Shard};
 use crate::event::answer::{self, CookieValue, Cookies, Envelope, Fault};
@@ -35,6 +35,9 @@ const CONTROL_RESERVED_MESSAGES: usize = OPT_OUTS_UNTOLD_MAX + 256;
 
 const _: () = assert!(CONTROL_RESERVED_MESSAGES + OPT_OUTS_PER_CALL_MAX < super::RING_MESSAGES);
 
+/// The answer to an opt-out that could not be made to last.
+const NOT_HELD: Fault<'static> = Fault::Unavailable { retry_after_s: Some(1) };
+
 /// Whom and what a call names.
 #[derive(Default)]
 struct Named {
@@ -51,6 +54,8 @@ enum Progress {
     Waits,
     /// There is no room for it.
     Refused,
+    /// Too many came from this caller, who may try again in so many seconds.
+    Limited(u32),
 }
 
 impl Shard {
@@ -64,12 +69,15 @@ impl Shard {
         self.metrics.totals.opt_out_calls.increment();
         self.with_call(arrival, |shard, call| {
             let named = named(rules, arrival.request, call, |id| shard.id_hash.declared(id.source, id.id));
-            let is_held = match shard.opt_out(io, rules.epoch, arrival, &named.opt_outs) {
-                Progress::Held => true,
+            let is_server = Caller::of(arrival.request, call.platform) == Caller::Server;
+            let refusal = match shard.opt_out(io, rules, arrival, &named.opt_outs) {
+                Progress::Held => None,
                 Progress::Waits => return Served::Waiting,
-                Progress::Refused => false,
+                Progress::Refused => Some(NOT_HELD),
+                Progress::Limited(wait_s) if is_server => Some(Fault::TooManyRequests { retry_after_s: wait_s }),
+                Progress::Limited(wait_s) => Some(Fault::Unavailable { retry_after_s: Some(wait_s) }),
             };
-            Served::from(shard.answer_opt_out(io, rules, arrival, call, &named, is_held))
+            Served::from(shard.answer_opt_out(io, rules, arrival, call, &named, refusal))
         })
     }
 
@@ -106,10 +114,13 @@ impl Shard {
             .filter(|id| Some(id.source) == source)
             .map(|id| OptOut::Declared(self.id_hash.declared(id.source, id.id)))
             .collect();
-        match self.opt_out(io, prepared.rules.epoch, arrival, &opt_outs) {
+        match self.opt_out(io, prepared.rules, arrival, &opt_outs) {
             Progress::Held => Served::from(self.anonymous(io, &arrival.context, prepared, is_id)),
             Progress::Waits => Served::Waiting,
             Progress::Refused => self.overloaded(io, &arrival.context, prepared),
+            Progress::Limited(wait_s) => {
+                self.put_off(io, &arrival.context, prepared, Fault::TooManyRequests { retry_after_s: wait_s })
+            }
         }
     }
 
@@ -190,7 +201,7 @@ impl Shard {
         let answer = match Endpoint::parse(request.path, None) {
             Some(Endpoint::OptOut) => self.with_call(&arrival, |shard, call| {
                 let named = named(&rules, &request, call, |id| shard.id_hash.declared(id.source, id.id));
-                shard.answer_opt_out(io, &rules, &arrival, call, &named, is_held)
+                shard.answer_opt_out(io, &rules, &arrival, call, &named, (!is_held).then_some(NOT_HELD))
             }),
             endpoint => {
                 let is_id = matches!(endpoint, Some(Endpoint::Id | Endpoint::IdRedirected));
@@ -215,7 +226,7 @@ impl Shard {
     fn opt_out<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
-        epoch: u64,
+        rules: &Ruleset,
         arrival: &Arrival<'_>,
         opt_outs: &[OptOut],
     ) -> Progress {
@@ -223,6 +234,11 @@ impl Shard {
         let fresh: SmallVec<[OptOut; OPT_OUTS_PER_CALL_MAX]> = opt_outs.iter().filter(is_new).copied().collect();
         if fresh.is_empty() {
             return Progress::Held;
+        }
+        // Each is kept for years, whoever asked for it.
+        let (limits, address) = (&rules.server.limits, arrival.context.address);
+        if let Some(wait_s) = self.refuses_opt_outs(io.now(), limits, address, fresh.len()) {
+            return Progress::Limited(wait_s);
         }
         let has_room = self.opt_outs.room() >= fresh.len()
             && io.post_room(ShardId::CONTROL) >= CONTROL_RESERVED_MESSAGES + fresh.len();
@@ -233,7 +249,7 @@ impl Shard {
             return Progress::Refused;
         };
         job.opting_out = Some(OptingOut { left: fresh.len(), refused: false });
-        self.park(io, job, Wait::until(io.now().mono_ns + PATIENCE_NS, at), epoch);
+        self.park(io, job, Wait::until(io.now().mono_ns + PATIENCE_NS, at), rules.epoch);
         for one in fresh {
             let sent = io.post(ShardId::CONTROL, Message::OptOut { one, at });
             assert!(sent.is_ok(), "there was room");
@@ -248,7 +264,7 @@ impl Shard {
         arrival: &Arrival<'_>,
         call: &Call<'_>,
         named: &Named,
-        is_held: bool,
+        refusal: Option<Fault<'_>>,
     ) -> Option<Buffer> {
         let request = arrival.request;
         let base = &rules.server.base_domain;
@@ -260,9 +276,8 @@ impl Shard {
             partitioned: rules.server.partitioned,
         };
         let envelope = Envelope { cookies, ..self.bare_envelope(io, rules, arrival) };
-        if !is_held {
+        if let Some(fault) = refusal {
             self.metrics.totals.opt_outs_refused.increment();
-            let fault = Fault::Unavailable { retry_after_s: Some(1) };
             return self.write_answer(|out| answer::fault(out, &envelope, fault));
         }
         if call.json && request.fields.sec_fetch_dest != Some(b"image") {

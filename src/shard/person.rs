@@ -7,7 +7,7 @@
 //! back in time, the call goes on with the device alone (error 202); traits that could not be sent stay on the device.
 
 use super::identify;
-use super::job::{Context, JobRef};
+use super::job::{Access, Context, JobRef};
 use super::prepare::Prepared;
 use super::{Message, Shard};
 use crate::clock::Now;
@@ -137,12 +137,12 @@ impl Errand {
 
 impl Shard {
     /// Whose profile the call is to be evaluated over: who is signed in by it, else who was last.
-    pub(super) fn person_of(&self, prepared: &Prepared<'_>, profile: &Profile) -> Option<Person> {
+    pub(super) fn person_of(&self, context: &Context, prepared: &Prepared<'_>, profile: &Profile) -> Option<Person> {
         let account = prepared.account;
-        if account.merged.is_empty() {
+        if account.merged.is_empty() || context.visitor.access == Access::No {
             return None;
         }
-        if let Some(id) = identify::signed_in(prepared) {
+        if let Some(id) = identify::signed_in(prepared, context) {
             return Some(Person { id: self.id_hash.declared(id.source, id.id), is_current: true });
         }
         if !account.merged.iter().any(|merged| merged.rule.person == MergedPerson::Last) {
@@ -155,8 +155,8 @@ impl Shard {
 
     /// Notes in the device's profile who is signed in by this call. Segments that stem from another person are gone at
     /// once, so that they are not seen by this one, whatever becomes of the call.
-    pub(super) fn note_person(&mut self, prepared: &Prepared<'_>, profile: &mut Profile) {
-        let Some(id) = identify::signed_in(prepared) else { return };
+    pub(super) fn note_person(&mut self, context: &Context, prepared: &Prepared<'_>, profile: &mut Profile) {
+        let Some(id) = identify::signed_in(prepared, context) else { return };
         let is_alike = |source| prepared.rules.names_persons(source, prepared.account_index);
         if profile.mark_authenticated(id.source, id.id, is_alike) {
             for merged in &prepared.account.merged {
@@ -303,8 +303,14 @@ impl Shard {
     }
 
     /// What a call that waited can be evaluated over. Meanwhile somebody else may have signed in on the device.
-    pub(super) fn at_hand(&self, prepared: &Prepared<'_>, profile: &Profile, reply: Reply) -> AtHand {
-        let Some(Person { id, is_current }) = self.person_of(prepared, profile) else { return AtHand::Nobody };
+    pub(super) fn at_hand(
+        &self,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        profile: &Profile,
+        reply: Reply,
+    ) -> AtHand {
+        let Some(Person { id, is_current }) = self.person_of(context, prepared, profile) else { return AtHand::Nobody };
         let is_meant = || self.person.as_ref().is_some_and(|person| person.uuid == Uuid::of_person(id));
         match reply {
             Reply::Read if is_meant() => AtHand::Person { is_current },

@@ -1,6 +1,6 @@
 //! How much of everything a shard has, fixed at start: each pool's size as a sum of who holds its entries.
 
-use crate::limits::{BUFFER_LARGE_BYTES, BUFFER_SMALL_BYTES};
+use crate::limits::{BUFFER_LARGE_BYTES, BUFFER_SMALL_BYTES, METERS};
 
 /// Large buffers of one shard: what two shards may owe each other is bounded by it.
 pub(super) const LARGE_BUFFERS_MAX: usize = 256;
@@ -33,6 +33,8 @@ pub struct Plan {
     pub id_map_bytes: usize,
     /// Opt-outs that there is room for; every shard holds all of them.
     pub opt_outs_max: usize,
+    /// Places of each table that counts who comes how often.
+    pub meters: usize,
     /// Buckets of the profile table that the sweeper looks at in one go.
     pub sweep_buckets_per_upkeep: u32,
     /// A client's connection is closed after so long without a request.
@@ -64,6 +66,7 @@ impl Plan {
             profile_bytes: memory_bytes / 15 * 14,
             id_map_bytes: memory_bytes / 15,
             opt_outs_max: OPT_OUTS_MAX,
+            meters: METERS,
             sweep_buckets_per_upkeep: 64,
             idle_ns: 60_000_000_000,
         }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::identify::{self, ValidId};
+use super::job::Context;
 use crate::event::CallBuffers;
 use crate::event::call::{Call, Headers, Platform, Request as CallRequest};
 use crate::event::cookie::CookiesSent;
@@ -60,7 +61,7 @@ impl Caller {
     }
 }
 
-impl Prepared<'_> {
+impl<'a> Prepared<'a> {
     pub(super) fn caller(&self) -> Caller {
         Caller::of(self.request, self.call.platform)
     }
@@ -68,6 +69,12 @@ impl Prepared<'_> {
     /// Whether this is an `/id` rather than an `/event`.
     pub(super) fn is_id(&self) -> bool {
         matches!(self.request.path, b"/id" | b"/id/rd")
+    }
+
+    /// The declared ids that count and are not denied.
+    pub(super) fn ids_allowed(&self, context: &Context) -> impl Iterator<Item = &ValidId<'a>> {
+        let blocked = context.ids_blocked;
+        self.ids.iter().filter(move |id| blocked & 1 << id.place == 0)
     }
 
     /// Whether a partner may be asked about this visitor, and what it said be used.

@@ -3,9 +3,13 @@
 use super::client::Served;
 use super::edge::Arrival;
 use super::identify;
+use super::job::{Job, Visitor};
+use super::prepare::Caller;
 use super::{Message, Shard};
-use crate::event::answer::{self, CookieValue, Cookies, Envelope};
+use crate::clock::Now;
+use crate::event::answer::{self, CookieValue, Cookies, Envelope, Fault};
 use crate::event::cookie::{CookiesSent, VisitorCookie};
+use crate::event::endpoint::Endpoint;
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::host::{self, Site};
 use crate::event::ibs::{self, SyncText};
@@ -23,6 +27,7 @@ struct Found<'a> {
     source: Option<&'a DataSource>,
     visitor: Option<Uuid>,
     cookie: Option<Uuid>,
+    errors: ErrorSet,
 }
 
 impl Shard {
@@ -36,6 +41,15 @@ impl Shard {
         confirmed: bool,
     ) -> Served {
         self.metrics.totals.sync_calls.increment();
+        let caller = Caller::of(arrival.request, None);
+        let limits = &rules.server.limits;
+        if let Some(wait_s) = self.refuses_caller(io.now(), limits, arrival.context.address, caller) {
+            let errors = ErrorSet::of(ErrorCode::Unspecified);
+            return self.plain(io, rules, arrival, |out, envelope| match caller {
+                Caller::Server => answer::fault(out, envelope, Fault::TooManyRequests { retry_after_s: wait_s }),
+                Caller::Browser | Caller::Mobile => answer::pixel(out, envelope, errors),
+            });
+        }
         let mut scratch = std::mem::take(&mut self.sync_scratch);
         let served = match ibs::parse(text, &mut scratch) {
             Ok(sync) => self.sync(io, rules, arrival, text, &sync, confirmed),
@@ -58,10 +72,7 @@ impl Shard {
         confirmed: bool,
     ) -> Served {
         let fields = &arrival.request.fields;
-        let source = sync
-            .source
-            .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok())
-            .and_then(|id| rules.data_sources.get(&DataSourceId(id)));
+        let source = source_of(rules, sync);
         let owner = source.and_then(|source| source.account);
         let everybody = Policy::default();
         let policy = owner.map_or(&everybody, |account| &rules.accounts[account.0 as usize].privacy);
@@ -100,14 +111,86 @@ impl Shard {
                 self.write_answer(|out| answer::redirect(out, &envelope, ErrorSet::default(), &location)),
             );
         }
-        if let (Some(uuid), Some(source), Some(id), Some(key)) = (visitor, source, sync.id, key) {
-            self.put_id(key, uuid);
-            // Where the visitor is at home here, her profile remembers the id as well, for the macros of partners.
-            if self.home_of(uuid) == self.id {
-                self.remember_id(io.now(), uuid, source.id, id);
+        let mut found = Found { source, visitor, cookie, errors: ErrorSet::default() };
+        if let (Some(uuid), Some(source), Some(key)) = (visitor, source, key)
+            && self.may_map(io.now(), rules, uuid, source, key, &mut found.errors)
+        {
+            let home = self.home_of(uuid);
+            let job = if home == self.id { None } else { self.travelling_job(arrival, home) };
+            if let Some(mut job) = job {
+                job.is_sync = true;
+                job.context.visitor = Visitor { uuid, cookie, ..Visitor::default() };
+                job.context.errors = found.errors;
+                self.send_away(io, home, Message::Run(job));
+                return Served::Waiting;
             }
+            self.map_id(io.now(), rules, sync, &mut found);
         }
-        self.answer_sync(io, rules, arrival, sync.redirect, Found { source, visitor, cookie })
+        if found.errors.contains(ErrorCode::DeviceIdBlocked) {
+            found.cookie = None;
+        }
+        self.answer_sync(io, rules, arrival, sync.redirect, found)
+    }
+
+    /// Whether an id may be mapped to a visitor: neither of them comes too often.
+    fn may_map(
+        &mut self,
+        now: Now,
+        rules: &Ruleset,
+        uuid: Uuid,
+        source: &DataSource,
+        key: KeyedHash,
+        errors: &mut ErrorSet,
+    ) -> bool {
+        let refused = self.refuses_id(now, rules, source.is_blocked, key);
+        refused.into_iter().for_each(|code| errors.insert(code));
+        self.allowed_device(now, rules, [uuid], errors).is_ok() && refused.is_none()
+    }
+
+    /// Maps a sync's id to its visitor. Where she is at home her profile remembers it as well, for the macros of
+    /// partners; elsewhere, when there was no way to her home, it is mapped alone.
+    fn map_id(&mut self, now: Now, rules: &Ruleset, sync: &ibs::Sync<'_>, found: &mut Found<'_>) {
+        let (Some(uuid), Some(source), Some(id)) = (found.visitor, found.source, sync.id) else { return };
+        let Some(key) = self.sync_key(source, id) else { return };
+        if self.home_of(uuid) == self.id {
+            if self.refuses_profile_call(now, &rules.server.limits, uuid) {
+                found.errors.insert(ErrorCode::ProfileOperationBlocked);
+                return;
+            }
+            self.remember_id(now, uuid, source.id, id);
+        }
+        self.put_id(key, uuid);
+    }
+
+    /// A sync of a visitor who is at home here, from another core.
+    pub(super) fn sync_job<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>) {
+        let rules = self.current_rules();
+        let context = job.context;
+        self.room = job.room.take();
+        let (request, head, body) = job.read();
+        let query = (!request.query.is_empty()).then_some(request.query);
+        let (Some(Endpoint::Sync(text)) | Some(Endpoint::SyncConfirmed(text))) = Endpoint::parse(request.path, query)
+        else {
+            unreachable!("a sync that was read once reads again")
+        };
+        let arrival = Arrival { request: &request, head, body, context, close: job.close };
+        let mut scratch = std::mem::take(&mut self.sync_scratch);
+        let sync = ibs::parse(text, &mut scratch).expect("a sync that was read once reads again");
+        let Visitor { uuid, cookie, .. } = context.visitor;
+        let source = source_of(&rules, &sync);
+        let mut found = Found { source, visitor: Some(uuid), cookie, errors: context.errors };
+        let key = source.zip(sync.id).and_then(|(source, id)| self.sync_key(source, id));
+        // She may have opted out while the call was on its way.
+        if !self.is_device_out(uuid) && !key.is_some_and(|key| self.is_id_out(key)) {
+            self.map_id(io.now(), &rules, &sync, &mut found);
+        }
+        let answer = match self.answer_sync(io, &rules, &arrival, sync.redirect, found) {
+            Served::Answer(answer) => Some(answer),
+            Served::Waiting | Served::Exhausted => None,
+        };
+        self.sync_scratch = scratch;
+        job.room = self.room.take();
+        self.deliver(io, job, answer);
     }
 
     /// What the id map knows an id by, if it is a valid one.
@@ -125,7 +208,7 @@ impl Shard {
         redirect: Option<&[u8]>,
         found: Found<'_>,
     ) -> Served {
-        let Found { source, visitor, cookie } = found;
+        let Found { source, visitor, cookie, errors } = found;
         let mut room = [0; LOCATION_BYTES_MAX];
         let digits = visitor.map(Uuid::digits);
         let location = match (redirect, source) {
@@ -136,7 +219,6 @@ impl Shard {
             _ => None,
         };
         let envelope = self.sync_envelope(io, rules, arrival, source, cookie);
-        let errors = ErrorSet::default();
         Served::from(match location {
             Some(location) => self.write_answer(|out| answer::redirect(out, &envelope, errors, &[location])),
             None => self.write_answer(|out| answer::pixel(out, &envelope, errors)),
@@ -174,4 +256,9 @@ impl Shard {
         };
         Envelope { origin, cookies, ..bare }
     }
+}
+
+fn source_of<'a>(rules: &'a Ruleset, sync: &ibs::Sync<'_>) -> Option<&'a DataSource> {
+    let number = std::str::from_utf8(sync.source?).ok()?.parse().ok()?;
+    rules.data_sources.get(&DataSourceId(number))
 }

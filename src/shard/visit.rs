@@ -1,22 +1,21 @@
 //! A call at its visitor's home: ask the partners, wait if need be, evaluate, remember, answer.
 
 use super::edge::Arrival;
-use super::job::{Context, Job, JobRef, Visitor};
-use super::person::{Asked, AtHand, Parking, Reply};
-use super::place::{Placed, Placing};
+use super::evaluate::insert;
+use super::job::{Access, Context, Job, JobRef, Visitor};
+use super::person::{Asked, AtHand, Parking, Person, Reply};
 use super::prepare::{self, Prepared};
 use super::values::Values;
 use super::{Message, Shard};
 use crate::clock::Now;
-use crate::event::call::TraitSource;
-use crate::event::errors::{ErrorCode, ErrorSet};
+use crate::event::errors::ErrorSet;
 use crate::identity::{AuthState, Uuid};
-use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
+use crate::ids::{AccountIndex, DataSourceId, PartnerIndex};
 use crate::limits::PARTNER_SEGMENTS_MAX;
 use crate::partner::answer::AnswerKind;
 use crate::partner::calls::CallId;
-use crate::partner::settings::{Mode, OnAbsence, Partner};
-use crate::profile::{PartnerOutcome, PartnerState, Profile};
+use crate::partner::settings::{OnAbsence, Partner};
+use crate::profile::{PartnerOutcome, Profile};
 use crate::reactor::{Buffer, Io};
 use crate::ruleset::Ruleset;
 
@@ -59,9 +58,14 @@ impl Shard {
         if prepared.is_id() {
             return Visited::Answer(self.identify(io, context, prepared));
         }
+        let restrained = self.restrained(io.now(), prepared.rules, context);
+        let context = restrained.as_ref().unwrap_or(context);
         let mut profile = self.take_profile();
-        self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
-        let wait = self.look_up(io, context, prepared, &mut profile, parking);
+        self.open_profile(io.now(), context, prepared, &mut profile);
+        let wait = match context.visitor.access {
+            Access::Full => self.look_up(io, context, prepared, &mut profile, parking),
+            Access::Read | Access::No => None,
+        };
         let visited = match wait {
             Some(wait) => Visited::Waits(wait),
             None => self.finish(io, context, prepared, &mut profile, 0, parking),
@@ -72,6 +76,9 @@ impl Shard {
 
     /// A job for a visitor who is at home here: answered now, or parked.
     pub(super) fn visit_job<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>) {
+        if job.is_sync {
+            return self.sync_job(io, job);
+        }
         let rules = self.current_rules();
         let context = job.context;
         self.room = job.room.take();
@@ -133,7 +140,7 @@ impl Shard {
             return Visited::Answer(self.turn_away(io, context, prepared, false));
         }
         let mut profile = self.take_profile();
-        self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
+        self.open_profile(io.now(), context, prepared, &mut profile);
         let visited = self.finish(io, context, prepared, &mut profile, answered, parking);
         self.profile = Some(profile);
         visited
@@ -153,12 +160,12 @@ impl Shard {
         }
         let now = io.now();
         let mut profile = self.take_profile();
-        self.open_profile(now, context.visitor.uuid, prepared, &mut profile);
+        self.open_profile(now, context, prepared, &mut profile);
         if reply == Reply::Late {
             // The list of what the call realised is still away.
             self.evaluate(now, prepared, &profile, answered);
         }
-        let at_hand = self.at_hand(prepared, &profile, reply);
+        let at_hand = self.at_hand(context, prepared, &profile, reply);
         let answer = self.complete(io, context, prepared, &mut profile, answered, at_hand);
         self.profile = Some(profile);
         answer
@@ -223,7 +230,7 @@ impl Shard {
     }
 
     /// Brings an answer to the job's client, here or at its edge shard.
-    fn deliver<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>, answer: Option<Buffer>) {
+    pub(super) fn deliver<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>, answer: Option<Buffer>) {
         if job.context.edge == self.id {
             self.client_answer(io, &job.context, answer, job.close);
             self.recycle_job(job);
@@ -235,18 +242,35 @@ impl Shard {
     }
 
     /// Loads a visitor's profile, as far as consent allows to keep one.
-    pub(super) fn open_profile(&mut self, now: Now, uuid: Uuid, prepared: &Prepared<'_>, profile: &mut Profile) {
-        if !self.profiles.load(uuid, profile) {
-            self.metrics.totals.visitors_new.increment();
+    pub(super) fn open_profile(&mut self, now: Now, context: &Context, prepared: &Prepared<'_>, profile: &mut Profile) {
+        let Visitor { uuid, access, .. } = context.visitor;
+        match access {
+            Access::No => profile.clear(uuid),
+            Access::Full | Access::Read => {
+                let is_known = self.profiles.load(uuid, profile);
+                self.metrics.totals.visitors_new.add((!is_known && access == Access::Full).into());
+            }
         }
         self.tend(now, profile);
         profile.last_seen = now.minute();
-        for id in &prepared.ids {
-            profile.put_id(id.source, id.authentication, id.id);
+        if access != Access::Full {
+            return;
+        }
+        for id in prepared.ids_allowed(context) {
+            self.put_profile_id(id.source, id.authentication, id.id, profile);
         }
         if !prepared.account.merged.is_empty() {
-            self.note_person(prepared, profile);
+            self.note_person(context, prepared, profile);
         }
+    }
+
+    /// Notes an id with its visitor. One that it makes room for is no longer known to be hers.
+    fn put_profile_id(&mut self, source: DataSourceId, state: AuthState, text: &[u8], profile: &mut Profile) -> bool {
+        if let Some(old) = profile.id_displaced_by(source, text) {
+            let key = self.id_hash.declared(old.source, old.text);
+            self.drop_id(key, profile.uuid);
+        }
+        profile.put_id(source, state, text)
     }
 
     fn look_up<I: Io<Message = Message>>(
@@ -301,13 +325,16 @@ impl Shard {
         let now = io.now();
         let errors = self.evaluate(now, prepared, profile, answered);
         let mut at_hand = AtHand::Nobody;
-        let person = self.person_of(prepared, profile);
-        if !person.is_some_and(|person| person.is_current) {
+        let person = self.person_of(context, prepared, profile);
+        let may_change = context.visitor.access == Access::Full;
+        if !may_change || !person.is_some_and(|person| person.is_current) {
             self.count_realised(now, prepared.rules, profile);
         }
-        if let Some(person) = person {
-            let is_current = person.is_current;
+        if let Some(Person { is_current, .. }) = person {
             at_hand = AtHand::Unread { is_current };
+        }
+        if let Some(person) = person.filter(|_| may_change) {
+            let is_current = person.is_current;
             match self.ask_person(io, context, prepared, person, parking) {
                 Asked::Here => at_hand = AtHand::Person { is_current },
                 Asked::Waits { at, deadline_ns } => {
@@ -345,119 +372,12 @@ impl Shard {
         if !prepared.account.merged.is_empty() {
             errors.extend(self.place_merged(now, prepared, profile, at_hand));
         }
-        self.store_profile(now, profile);
-        self.put_ids(context.visitor.uuid, prepared);
+        if context.visitor.access == Access::Full {
+            self.store_profile(now, profile);
+            self.put_ids(context, prepared);
+        }
         self.show_partners_traits(prepared, profile, answered);
         self.answer_visit(io, context, prepared, profile, errors)
-    }
-
-    /// Evaluates the account's rules over this call; leaves the traits that the call realises in `self.realised`.
-    fn evaluate(&mut self, now: Now, prepared: &Prepared<'_>, profile: &Profile, answered: u64) -> ErrorSet {
-        let (rules, account, call) = (prepared.rules, prepared.account, &prepared.call);
-        let mut errors = ErrorSet::default();
-        let mut signals = emptied(std::mem::take(&mut self.signals));
-        signals.extend_from_slice(&call.signals);
-        let unix_s = (now.wall_ms / 1000) as u32;
-        for &index in &account.partners {
-            let partner = &rules.partners[index.0 as usize];
-            // Who waits for the unknown only lives with what is stale until the partner has said something new.
-            let counts = |state| match state {
-                PartnerState::Fresh => true,
-                PartnerState::Stale if partner.mode == Mode::WaitIfUnknown => true,
-                _ => answered & (1 << index.0) != 0,
-            };
-            let Some(view) = profile.partner(partner.id).filter(|view| counts(view.state(unix_s))) else { continue };
-            if !prepared.may_use(partner) {
-                continue;
-            }
-            for value in view.segments() {
-                if signals.len() == signals.capacity() {
-                    errors.insert(ErrorCode::PartlyEvaluated);
-                    break;
-                }
-                signals.push(Signal { key: &partner.signal_key, value, split: false });
-            }
-        }
-        let scratch = &mut self.epochs.of(rules.epoch).scratch(prepared.account_index).matcher;
-        let only = only_source(prepared);
-        let outcome = account.matcher.evaluate(&signals, only, scratch, &mut self.realised);
-        self.signals = emptied(signals);
-        if outcome.truncated {
-            errors.insert(ErrorCode::PartlyEvaluated);
-        }
-        self.metrics.totals.regexes_given_up.add(outcome.regexes_given_up.into());
-
-        for &id in &call.traits {
-            if !account.owns_trait(id) {
-                self.metrics.totals.traits_foreign.increment();
-            } else {
-                insert(&mut self.realised, id);
-            }
-        }
-        errors
-    }
-
-    /// What partners caused was counted when their answers came; this call shows it as well.
-    fn show_partners_traits(&mut self, prepared: &Prepared<'_>, profile: &Profile, answered: u64) {
-        let (rules, account) = (prepared.rules, prepared.account);
-        for &index in account.partners.iter().filter(|index| answered & (1 << index.0) != 0) {
-            let partner = &rules.partners[index.0 as usize];
-            for text in profile.partner(partner.id).into_iter().flat_map(|view| view.segments()) {
-                partner.traits_of(text).iter().for_each(|id| insert(&mut self.realised, *id));
-            }
-        }
-    }
-
-    /// Counts in a profile what a call or an answer realised.
-    pub(super) fn count_realised(&mut self, now: Now, rules: &Ruleset, profile: &mut Profile) {
-        let totals = &self.metrics.totals;
-        rules.traits.fetch(&self.realised);
-        let info_of = |id| rules.traits.keeping(id);
-        let realised = profile.realise(&self.realised, info_of, now.day(), now.minute());
-        totals.traits_realised.add(self.realised.len() as u64);
-        totals.counts_saturated.add(realised.saturated.into());
-        totals.entries_dropped.add(realised.dropped_entries.into());
-    }
-
-    /// Forgets and folds what is due. How long things are kept is for the latest ruleset to say, also while a request
-    /// that began with the one before is still under way.
-    pub(super) fn tend(&self, now: Now, profile: &mut Profile) {
-        let rules = &self.epochs.current.rules;
-        profile.tend(now.day(), rules.epoch as u32, &rules.traits);
-    }
-
-    /// Finds the account's segments that the visitor is in now.
-    fn place(&mut self, now: Now, rules: &Ruleset, index: AccountIndex, profile: &mut Profile) {
-        // Whose segment's time has come is not known. Until that is settled, which is the sweeper's work otherwise,
-        // every call would evaluate in full.
-        let has_come = profile.next_change <= now.minute() && rules.epoch == self.epochs.current.number();
-        if has_come && rules.accounts.len() > 1 {
-            profile.forget_placed();
-            for other in (0..rules.accounts.len()).filter(|&other| other != usize::from(index.0)) {
-                self.place_account(now, rules, AccountIndex(other as u16), profile);
-            }
-        }
-        self.place_account(now, rules, index, profile);
-    }
-
-    fn place_account(&mut self, now: Now, rules: &Ruleset, index: AccountIndex, profile: &mut Profile) {
-        if now.minute() < self.placed_at {
-            profile.set_placed(None);
-        }
-        self.placed_at = self.placed_at.max(now.minute());
-        let account = &rules.accounts[index.0 as usize];
-        let placing = Placing {
-            epoch: rules.epoch as u32,
-            account: index,
-            has_others: rules.accounts.len() > 1,
-            program: &account.program,
-            traits: &rules.traits,
-        };
-        let scratch = &mut self.epochs.of(rules.epoch).scratch(index).program;
-        let placed = &mut Placed { segments: &mut self.segments, entered: &mut self.entered, left: &mut self.left };
-        placing.place(now, |segment| account.program.has_segment(segment), profile, scratch, placed);
-        self.metrics.totals.segments_entered.add(self.entered.len() as u64);
-        self.metrics.totals.segments_left.add(self.left.len() as u64);
     }
 
     pub(super) fn store_profile(&mut self, now: Now, profile: &mut Profile) {
@@ -467,17 +387,17 @@ impl Shard {
     }
 
     /// Remembers whom the call's declared ids name.
-    pub(super) fn put_ids(&mut self, uuid: Uuid, prepared: &Prepared<'_>) {
-        for id in &prepared.ids {
+    pub(super) fn put_ids(&mut self, context: &Context, prepared: &Prepared<'_>) {
+        for id in prepared.ids_allowed(context) {
             let key = self.id_hash.declared(id.source, id.id);
-            self.put_id(key, uuid);
+            self.put_id(key, context.visitor.uuid);
         }
     }
 
     /// Notes an id with its visitor, if she is known.
     pub(super) fn remember_id(&mut self, now: Now, uuid: Uuid, source: DataSourceId, id: &[u8]) {
         let mut profile = self.take_profile();
-        if self.profiles.load(uuid, &mut profile) && profile.put_id(source, AuthState::Unknown, id) {
+        if self.profiles.load(uuid, &mut profile) && self.put_profile_id(source, AuthState::Unknown, id, &mut profile) {
             self.store_profile(now, &mut profile);
         }
         self.profile = Some(profile);
@@ -539,7 +459,7 @@ impl Shard {
         let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
         self.partner_totals(index).segments_dropped.add(dropped as u64);
         if let Some(id) = answer.partner_id()
-            && profile.put_id(partner.data_source, AuthState::Unknown, id)
+            && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile)
         {
             let key = self.id_hash.declared(partner.data_source, id);
             self.put_id(key, profile.uuid);
@@ -579,29 +499,4 @@ impl Shard {
         self.profile = Some(profile);
         self.due = due;
     }
-}
-
-/// The data source to which the call restricts its traits. One that can't be read, or that nobody owns, matches none.
-fn only_source(prepared: &Prepared<'_>) -> Option<DataSourceId> {
-    const NONE: DataSourceId = DataSourceId(u32::MAX);
-    prepared.call.trait_source.map(|source| match source {
-        TraitSource::Id(id) => id,
-        TraitSource::IntegrationCode(code) => {
-            prepared.rules.integration_code(prepared.account_index, code).unwrap_or(NONE)
-        }
-        TraitSource::Unreadable => NONE,
-    })
-}
-
-/// Keeps a list ascending, each once.
-fn insert(list: &mut Vec<TraitId>, id: TraitId) {
-    if let Err(at) = list.binary_search(&id) {
-        list.insert(at, id);
-    }
-}
-
-/// The same memory for signals of another lifetime: collecting a `Vec`'s own iterator reuses its allocation.
-fn emptied<'a>(mut signals: Vec<Signal<'_>>) -> Vec<Signal<'a>> {
-    signals.clear();
-    signals.into_iter().map(|_| unreachable!("the list was cleared")).collect()
 }

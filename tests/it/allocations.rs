@@ -19,7 +19,7 @@ use pinion::metrics::PartnerTotals;
 
 use crate::allocator::{Watch, seal};
 use crate::server::partner::{Act, json};
-use crate::server::{Connection, GLOMMIO, Options, Server, URING, ruleset_of_epoch};
+use crate::server::{Connection, GLOMMIO, Options, Server, URING, protocol, ruleset_of_epoch};
 
 use config::Partners;
 use requests::{ANSWERED, CLOSING};
@@ -157,6 +157,32 @@ fn churn(address: SocketAddr) {
     }
 }
 
+/// What is denied, blocked or refused takes paths of its own.
+#[test]
+fn who_comes_too_often_is_told_so_without_one() {
+    let watch = Watch::begin();
+    let options = Options { shards: 2, on_ready: Some(seal), ..Options::on(URING) };
+    let server = Server::start(protocol::LIMITS_CONFIG, options);
+    protocol::put_cases(&server, "limits", false);
+    watch.assert_clean(2);
+    let counts: Vec<_> = server.metrics().iter().flat_map(|metrics| metrics.totals.values()).collect();
+    for name in FOR_LIMITS {
+        assert!(counts.iter().any(|(found, _, value)| *found == name && *value > 0), "never happened: {name}");
+    }
+}
+
+/// What happens only where there are limits.
+const FOR_LIMITS: [&str; 8] = [
+    "declared_ids_denied",
+    "declared_ids_blocked",
+    "device_ids_denied",
+    "device_ids_blocked",
+    "profiles_denied",
+    "profile_calls_blocked",
+    "calls_limited",
+    "opt_outs_limited",
+];
+
 type PartnerNumber = fn(&PartnerTotals) -> u64;
 
 /// The test is worth what it covers.
@@ -179,12 +205,14 @@ fn assert_all_happened(server: &Server) {
         "persons_unread",
         "persons_late",
         "person_traits_kept",
+        // Four denied ids in one place.
+        "ids_uncounted",
     ];
     let values: Vec<_> = server.metrics()[0].totals.values().map(|(name, ..)| name).collect();
     for name in values {
         let value = |(found, _, value): (&str, &str, u64)| (found == name).then_some(value);
         let total: u64 = server.metrics().iter().filter_map(|metrics| metrics.totals.values().find_map(value)).sum();
-        if total == 0 && !unused.contains(&name) {
+        if total == 0 && !unused.contains(&name) && !FOR_LIMITS.contains(&name) {
             idle.push(name);
         }
     }

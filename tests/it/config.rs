@@ -215,6 +215,7 @@ fn accounts_and_partners_take_their_settings() {
 }
 
 const NUMBERS: Numbers = Numbers {
+    meters: 32_768,
     shards: 2,
     profile_bytes: 256 << 20,
     id_map_bytes: 16 << 20,
@@ -373,9 +374,11 @@ fn the_example_has_every_key() {
 
 /// Each table with its keys, from the hint about a key that no table has.
 fn schema() -> Vec<(&'static str, Vec<String>)> {
-    let tables = ["server", "account", "data_source", "trait", "segment", "derived_signal", "partner", "destination"];
+    let tables =
+        ["server", "limits", "account", "data_source", "trait", "segment", "derived_signal", "partner", "destination"];
     let keys = |table: &&'static str| {
-        let header = if *table == "server" { "[server]".to_owned() } else { format!("[[{table}]]") };
+        let is_one = ["server", "limits"].contains(table);
+        let header = if is_one { format!("[{table}]") } else { format!("[[{table}]]") };
         let errors = load(&format!("{header}\nno_such_key_anywhere = 1\n"), "").expect_err("there is no such key");
         let error = errors.iter().find(|error| error.message.contains("no_such_key")).expect("it is told");
         let hint = error.hint.as_deref().expect("the hint names the keys");

@@ -307,12 +307,15 @@ struct Case {
 }
 
 fn cases() -> BTreeMap<String, Case> {
-    let folder = Path::new(ROOT).join("tests/cases/protocol");
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let folders = ["tests/cases/protocol", "tests/cases/limits"].map(|folder| Path::new(ROOT).join(folder));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let paths =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|it| it == "http"));
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         let of = |kind: &str| text.split("\n== ").filter(|part| part.starts_with(kind)).collect::<Vec<_>>().join("\n");
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let (folder, name) = (path.parent().and_then(Path::file_name), path.file_name().unwrap().to_str().unwrap());
+        let name = if folder.is_some_and(|it| it == "limits") { format!("limits/{name}") } else { name.to_owned() };
         (name, Case { requests: of("request"), answers: of("answer") })
     };
     paths.map(read).collect()

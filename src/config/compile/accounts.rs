@@ -8,11 +8,12 @@ use super::rules::AccountRules;
 use crate::destination::Destinations;
 use crate::identity::Secret;
 use crate::ids::PartnerIndex;
+use crate::meters::Rate;
 use crate::page;
 use crate::privacy::{Platforms, Policy, Uses};
-use crate::ruleset::{Account, Origins, ServerPolicy};
+use crate::ruleset::{Account, Limits, Origins, ServerPolicy};
 
-pub(super) fn server_policy(server: &file::Server, places: &Places<'_>) -> ServerPolicy {
+pub(super) fn server_policy(server: &file::Server, limits: &file::Limits, places: &Places<'_>) -> ServerPolicy {
     ServerPolicy {
         base_domain: server.base_domain.get_ref().as_str().into(),
         default_account: server.default_account.as_ref().and_then(|alias| places.account(alias)),
@@ -20,6 +21,19 @@ pub(super) fn server_policy(server: &file::Server, places: &Places<'_>) -> Serve
         region: server.region,
         trusted_proxies: server.trusted_proxies.as_slice().into(),
         partitioned: server.partitioned,
+        limits: self::limits(limits),
+    }
+}
+
+fn limits(limits: &file::Limits) -> Limits {
+    Limits {
+        declared_ids: Rate::per_minute(limits.declared_id_calls_per_minute),
+        device_ids: Rate::per_minute(limits.device_id_calls_per_minute),
+        profiles: Rate::per_minute(limits.profile_calls_per_minute),
+        deny_ns: u64::from(*limits.deny_s.get_ref()) * 1_000_000_000,
+        servers: Rate::per_minute(limits.server_calls_per_minute),
+        browsers: Rate::per_minute(limits.browser_calls_per_minute),
+        opt_outs: Rate::per_minute(limits.opt_outs_per_minute),
     }
 }
 

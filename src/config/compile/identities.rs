@@ -24,6 +24,7 @@ pub(super) fn compile(file: &File, places: &Places<'_>) -> Identities {
         redirect_hosts: Box::default(),
         format: source.format,
         device_ids: true,
+        is_blocked: false,
     });
     let own = file.data_sources.iter().map(|entry| data_source(entry, places));
     let global_codes: AHashMap<Box<[u8]>, DataSourceId> = GLOBAL_DATA_SOURCES
@@ -61,5 +62,6 @@ fn data_source(entry: &file::DataSource, places: &Places<'_>) -> DataSource {
         redirect_hosts: boxed(&entry.redirect_hosts),
         format: IdFormat::Any,
         device_ids: entry.device_ids,
+        is_blocked: entry.blocked,
     }
 }

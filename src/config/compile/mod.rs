@@ -113,10 +113,11 @@ impl Parts {
         });
         Ruleset {
             epoch,
-            server: accounts::server_policy(&file.server, &places),
+            server: accounts::server_policy(&file.server, &file.limits, &places),
             accounts: accounts.collect(),
             aliases: by_text(file, |account| &account.alias),
             organisations: by_text(file, |account| &account.organisation),
+            blocks_data_sources: identities.data_sources.values().any(|source| source.is_blocked),
             data_sources: identities.data_sources,
             integration_codes: identities.integration_codes,
             name_spaces: identities.name_spaces,

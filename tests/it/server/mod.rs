@@ -8,7 +8,7 @@ mod flood;
 mod lookups;
 mod mutation;
 pub mod partner;
-mod protocol;
+pub mod protocol;
 mod reload;
 mod smoke;
 

@@ -114,6 +114,7 @@ impl Run {
             profile_bytes: 1 << 20,
             id_map_bytes: 1 << 16,
             opt_outs_max: 64,
+            meters: 64,
             sweep_buckets_per_upkeep: 64,
             idle_ns: 60_000_000_000,
         };

@@ -1,6 +1,6 @@
 //! The protocol as data: each file `tests/cases/protocol/*.http` holds requests as clients send them and the answers
-//! that they get, in order. All files are put to one server, of one core and of two, and must be answered the same.
-//! `UPDATE_GOLDENS=1` rewrites the answers.
+//! that they get, in order. All files are put to one server, of one core and of two, and must be answered the same;
+//! those of `tests/cases/limits` to another, for which little is too much. `UPDATE_GOLDENS=1` rewrites the answers.
 //!
 //! A file is made of sections. `== request` holds the lines of one request; lines that begin with `# ` are comments.
 //! Requests that follow each other without an answer in between are sent in one piece. `== answer` holds what came
@@ -8,10 +8,10 @@
 //! server closed the connection then; the next request opens another. What is random has a name: `{id 1}` is the first
 //! visitor or ECID that an answer told, and can be used in a later request.
 //!
-//! In the title of a request, `from 127.0.0.2` says where it comes from, `anew` that it opens another connection, and
-//! what stands behind a colon is for readers. In its lines `\r`, `\n`, `\t`, `\\` and `\xHH` are escapes, `{3*ab}` is
-//! `ababab`, `{length}` the length of the body, and a line `<100 Continue>` waits for that word. Lines of a body are
-//! joined.
+//! In the title of a request, `from 127.0.0.2` says where it comes from, `anew` that it opens another connection,
+//! `, 9 times` that it is sent so often and the last answer is shown, and what stands behind a colon is for readers.
+//! In its lines `\r`, `\n`, `\t`, `\\` and `\xHH` are escapes, `{3*ab}` is `ababab`, `{length}` the length of the
+//! body, and a line `<100 Continue>` waits for that word. Lines of a body are joined.
 
 mod names;
 mod request;
@@ -28,6 +28,7 @@ use names::Names;
 use request::{Part, Section};
 
 pub const CONFIG: &str = include_str!("../../cases/protocol/config.toml");
+pub const LIMITS_CONFIG: &str = include_str!("../../cases/limits/config.toml");
 
 /// The host from which requests come unless they say otherwise.
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -35,50 +36,70 @@ const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 on_each_runtime!(
     requests_are_answered_as_the_protocol_says_by_one_core,
     requests_are_answered_as_the_protocol_says_by_two_cores,
+    who_comes_too_often_is_told_so_by_one_core,
+    who_comes_too_often_is_told_so_by_two_cores,
 );
 
 fn requests_are_answered_as_the_protocol_says_by_one_core(runtime: Runtime) {
-    check(runtime, 1);
+    check(runtime, 1, "protocol", CONFIG);
 }
 
 fn requests_are_answered_as_the_protocol_says_by_two_cores(runtime: Runtime) {
-    check(runtime, 2);
+    check(runtime, 2, "protocol", CONFIG);
+}
+
+/// Each shard counts by itself, and a file's requests come over one connection.
+fn who_comes_too_often_is_told_so_by_one_core(runtime: Runtime) {
+    check(runtime, 1, "limits", LIMITS_CONFIG);
+}
+
+fn who_comes_too_often_is_told_so_by_two_cores(runtime: Runtime) {
+    check(runtime, 2, "limits", LIMITS_CONFIG);
 }
 
 /// The requests of all cases, for tests that need some; what only answers can tell is made up.
 pub fn requests() -> Vec<Vec<u8>> {
     let mut requests = Vec::new();
-    for path in paths() {
+    for path in paths("protocol") {
         let file = std::fs::read_to_string(path).unwrap();
         for Section { text, .. } in request::sections(&file).1 {
-            let parts = request::parts(&text, &Names::made_up());
-            let bytes = parts.into_iter().filter_map(|part| match part {
-                Part::Bytes(bytes) => Some(bytes),
-                Part::Continue => None,
-            });
-            requests.push(bytes.flatten().collect());
+            requests.push(bytes(&text, &Names::made_up()));
         }
     }
     requests
 }
 
-fn paths() -> Vec<PathBuf> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/protocol");
+/// A request without its pauses.
+fn bytes(text: &str, names: &Names) -> Vec<u8> {
+    let bytes = request::parts(text, names).into_iter().filter_map(|part| match part {
+        Part::Bytes(bytes) => Some(bytes),
+        Part::Continue => None,
+    });
+    bytes.flatten().collect()
+}
+
+fn paths(topic: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(topic);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "http"));
     paths.sort();
-    assert!(paths.len() > 20, "the cases are missing");
+    assert!(paths.len() >= 3, "the cases are missing");
     paths
 }
 
-fn check(runtime: Runtime, shards: u16) {
-    let paths = paths();
+fn check(runtime: Runtime, shards: u16, topic: &str, config: &str) {
     let update = std::env::var_os("UPDATE_GOLDENS").is_some() && (runtime, shards) == (URING, 1);
-    let server = Server::start(CONFIG, Options { shards, ..Options::on(runtime) });
+    let server = Server::start(config, Options { shards, ..Options::on(runtime) });
+    put_cases(&server, topic, update);
+    server.assert_quiet();
+}
+
+/// Puts all cases of a topic to a server, which must answer them as recorded; or records what it answers.
+pub fn put_cases(server: &Server, topic: &str, update: bool) {
     let mut faults = String::new();
-    for path in &paths {
+    for path in &paths(topic) {
         let recorded = std::fs::read_to_string(path).unwrap();
-        let found = run(&server, path, &recorded);
+        let found = run(server, path, &recorded);
         if update {
             std::fs::write(path, found).unwrap();
         } else if found != recorded {
@@ -87,7 +108,6 @@ fn check(runtime: Runtime, shards: u16) {
         }
     }
     assert!(faults.is_empty(), "UPDATE_GOLDENS=1 rewrites the answers\n{faults}");
-    server.assert_quiet();
 }
 
 fn first_difference(recorded: &str, found: &str) -> String {
@@ -117,6 +137,10 @@ fn run(server: &Server, path: &Path, recorded: &str) -> String {
             connection = None;
         }
         let (_, client) = connection.get_or_insert_with(|| (from, connect(server, from)));
+        for _ in 1..first.times {
+            client.send(&bytes(&first.text, &names));
+            receive(client, false).expect("an answer to each");
+        }
         for Section { title, text, .. } in group {
             write!(out, "== {title}\n{text}\n\n").unwrap();
             let is_head = text.lines().any(|line| line.starts_with("HEAD "));

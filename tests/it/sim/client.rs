@@ -35,6 +35,7 @@ pub const PERSONS: usize = 3;
 const TOLD_MAX: u64 = 8;
 
 /// What a request was about.
+#[derive(Default)]
 struct Asked {
     /// The visitor that it named.
     uuid: Option<String>,
@@ -53,6 +54,15 @@ struct SignedIn {
     counted: u64,
 }
 
+/// What a client that calls too often heard so far.
+#[derive(Default)]
+struct Flood {
+    /// Answers that let its device id count.
+    allowed: u64,
+    declared_id_denied: bool,
+    device_id_denied: bool,
+}
+
 pub struct Client {
     random: Random,
     to_send: usize,
@@ -64,6 +74,8 @@ pub struct Client {
     broke_off: bool,
     /// Takes no answer.
     stalls: bool,
+    /// Calls about one visitor and with one declared id, both its own, as fast as it can.
+    flood: Option<Flood>,
     record: Rc<RefCell<Record>>,
 }
 
@@ -81,11 +93,25 @@ impl Client {
             received: Vec::new(),
             parser: parser(),
             broke_off: false,
+            flood: None,
             record,
         }
     }
 
+    pub fn flooding(seed: u64, requests: usize, record: Rc<RefCell<Record>>) -> Client {
+        let flood = Some(Flood::default());
+        Client { pipelines: false, stalls: false, flood, ..Client::new(seed, requests, record) }
+    }
+
     fn request(&mut self) -> (Vec<u8>, Asked) {
+        if self.flood.is_some() {
+            let uuid = format!("{:019}{:019}", 5, 9);
+            let request = format!(
+                "GET /event?d_rtbd=json&d_cts=2&c_page=home&d_uuid={uuid}&d_cid=10%01flood HTTP/1.1\r\n\
+                 Host: shop.example.net\r\nOrigin: https://shop.example\r\n\r\n"
+            );
+            return (request.into_bytes(), Asked { uuid: Some(uuid), ..Asked::default() });
+        }
         // A few visitors, so that clients meet at the same one.
         let uuid = (!self.random.one_in(4)).then(|| format!("{:019}{:019}", 5, self.random.below(3)));
         if let Some(uuid) = uuid.clone().filter(|_| self.random.one_in(30)) {
@@ -159,7 +185,7 @@ impl Client {
         for _ in 0..count {
             self.to_send -= 1;
             let (request, asked) = self.request();
-            if to.random.one_in(25) {
+            if self.flood.is_none() && to.random.one_in(25) {
                 // Gone in the middle of a request, or right behind it.
                 let cut = to.random.below(request.len() as u64 + 1) as usize;
                 to.send(link, delay_ns, &request[..cut]);
@@ -185,7 +211,8 @@ impl Client {
             assert!(self.broke_off, "an answer to nothing");
             return;
         };
-        if opts_out && status == 503 {
+        // Not to be had now, or too many from here: all clients share an address.
+        if opts_out && matches!(status, 503 | 429) {
             return;
         }
         assert_eq!(status, 200);
@@ -199,6 +226,12 @@ impl Client {
                 self.record.borrow_mut().opted_out.extend(named);
             }
             return;
+        }
+        let blocked = [303, 306, 307].map(has_error);
+        match &mut self.flood {
+            Some(flood) if !overloaded => flood.check(blocked),
+            Some(_) => {}
+            None => assert_eq!(blocked, [false; 3], "who calls in measure is let in: {text}"),
         }
         assert!(has_error(171) || overloaded || !was_out, "an acknowledged opt-out counts: {text}");
         if has_error(171) {
@@ -265,6 +298,25 @@ fn name(person: usize) -> String {
 
 fn segments(json: &serde_json::Value) -> impl Iterator<Item = u64> {
     json["segments"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64)
+}
+
+impl Flood {
+    /// Whoever was denied stays so: all of it is over before its time is up.
+    fn check(&mut self, [declared_id_denied, device_id_denied, profile_denied]: [bool; 3]) {
+        assert!(declared_id_denied || !self.declared_id_denied, "a denied id came through");
+        assert!(device_id_denied || !self.device_id_denied, "a denied device came through");
+        assert!(!(profile_denied && device_id_denied), "of a denied device no profile is called");
+        self.declared_id_denied = declared_id_denied;
+        self.device_id_denied = device_id_denied;
+        self.allowed += u64::from(!device_id_denied);
+        // As many as in a minute, and as many again as in the third of one that all of it may take.
+        assert!(self.allowed <= 60 + 20, "{} calls came through", self.allowed);
+        assert!(
+            profile_denied || device_id_denied || self.allowed <= 40 + 14,
+            "{} calls changed a profile",
+            self.allowed
+        );
+    }
 }
 
 fn parser() -> ResponseParser {

@@ -38,6 +38,8 @@ const SLACK_NS: u64 = 5_000_000;
 const LAG_NS_MAX: u64 = 30_000_000;
 /// More than half of what a person's profile may take to come, and so little that an answer still comes in time.
 const POST_DELAY_NS_MAX: u64 = 2_000_000;
+/// More than the device id of the one who sends them may come in the time that they take.
+const FLOOD_REQUESTS: usize = 100;
 const SEEDS_DEFAULT: u64 = 10_000;
 /// The person that a call signs in could not be asked in time.
 const PERSON_UNREAD: ErrorCode = ErrorCode::ProfileCustomerUnread;
@@ -74,6 +76,7 @@ fn plan(shards: u16, random: &mut Random) -> Plan {
         profile_bytes: 256 * 1024,
         id_map_bytes: 4 * 1024,
         opt_outs_max: 64,
+        meters: 16,
         sweep_buckets_per_upkeep: 64,
         idle_ns: 5_000_000_000,
     }
@@ -127,6 +130,10 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret, durable: &Durable, 
     for address in addresses {
         let peer = world.add_peer(Box::new(Partner::new(&mut random)));
         world.addresses.insert(address, peer);
+    }
+    if random.one_in(30) {
+        let peer = world.add_peer(Box::new(Client::flooding(seed, FLOOD_REQUESTS, Rc::clone(&record))));
+        world.wake_peer(peer, 0, 0);
     }
     for client in 0..1 + random.below(6) {
         let requests = 1 + random.below(5) as usize;

@@ -162,8 +162,10 @@ impl Answer {
             Kind::Event if self.get("uuid").is_some() && has(&[171, 315]) => Err("a uuid after a refusal".to_owned()),
             Kind::Event if self.get("dcs_region").is_none() && !has(NO_ACCOUNT) => Err("no region".to_owned()),
             Kind::Id if !self.has_text("d_mid") && !has(ABOUT_NOBODY) => Err("no d_mid, and no reason".to_owned()),
-            Kind::Id if self.has_text("d_mid") != self.has_text("d_blob") => {
-                Err("d_mid and d_blob belong together".to_owned())
+            Kind::Id if self.has_text("d_blob") && !self.has_text("d_mid") => Err("d_blob without d_mid".to_owned()),
+            // A caller who is put off keeps the id that it has, and that is all.
+            Kind::Id if self.has_text("d_mid") && !self.has_text("d_blob") && !has(&[0]) => {
+                Err("d_mid without d_blob".to_owned())
             }
             Kind::Id if !self.has_text("subdomain") && !has(NO_ACCOUNT) => Err("no subdomain".to_owned()),
             Kind::Id if self.get("dcs_region").is_none() && !has(NO_ACCOUNT) => Err("no region".to_owned()),

@@ -10,6 +10,8 @@ pub struct Section {
     pub text: String,
     pub from: Option<Ipv4Addr>,
     pub anew: bool,
+    /// How often it is sent; what answers all but the last is not looked at.
+    pub times: usize,
     /// The next request is sent in the same piece.
     pub goes_on: bool,
 }
@@ -51,12 +53,14 @@ pub fn sections(file: &str) -> (String, Vec<Section>) {
 
 fn section(title: &str) -> Section {
     let options = title.split(':').next().unwrap_or_default();
-    let from = options.split_once("from ").map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
+    let from = options.split_once("from ").map(|(_, rest)| rest.split([' ', ',']).next().unwrap_or_default());
+    let times = options.strip_suffix(" times").and_then(|rest| rest.rsplit(' ').next());
     Section {
         title: title.to_owned(),
         text: String::new(),
         from: from.map(|address| address.parse().expect("an address")),
         anew: options.split(' ').any(|word| word == "anew"),
+        times: times.map_or(1, |number| number.parse().expect("a number")),
         goes_on: true,
     }
 }
