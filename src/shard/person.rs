@@ -7,7 +7,7 @@
 //! back in time, the call goes on with the device alone (error 202); traits that could not be sent stay on the device.
 
 use super::identify;
-use super::job::{Access, Context, JobRef};
+use super::job::{Context, JobRef};
 use super::prepare::Prepared;
 use super::{Message, Shard};
 use crate::clock::Now;
@@ -139,7 +139,7 @@ impl Shard {
     /// Whose profile the call is to be evaluated over: who is signed in by it, else who was last.
     pub(super) fn person_of(&self, context: &Context, prepared: &Prepared<'_>, profile: &Profile) -> Option<Person> {
         let account = prepared.account;
-        if account.merged.is_empty() || context.visitor.access == Access::No {
+        if account.merged.is_empty() {
             return None;
         }
         if let Some(id) = identify::signed_in(prepared, context) {

@@ -3,7 +3,7 @@
 use super::edge::Arrival;
 use super::evaluate::insert;
 use super::job::{Access, Context, Job, JobRef, Visitor};
-use super::person::{Asked, AtHand, Parking, Person, Reply};
+use super::person::{Asked, AtHand, Parking, Reply};
 use super::prepare::{self, Prepared};
 use super::values::Values;
 use super::{Message, Shard};
@@ -325,16 +325,15 @@ impl Shard {
         let now = io.now();
         let errors = self.evaluate(now, prepared, profile, answered);
         let mut at_hand = AtHand::Nobody;
-        let person = self.person_of(context, prepared, profile);
-        let may_change = context.visitor.access == Access::Full;
-        if !may_change || !person.is_some_and(|person| person.is_current) {
+        // Of a profile that is not to be changed nobody else's is either.
+        let is_full = context.visitor.access == Access::Full;
+        let person = if is_full { self.person_of(context, prepared, profile) } else { None };
+        if !person.is_some_and(|person| person.is_current) {
             self.count_realised(now, prepared.rules, profile);
         }
-        if let Some(Person { is_current, .. }) = person {
-            at_hand = AtHand::Unread { is_current };
-        }
-        if let Some(person) = person.filter(|_| may_change) {
+        if let Some(person) = person {
             let is_current = person.is_current;
+            at_hand = AtHand::Unread { is_current };
             match self.ask_person(io, context, prepared, person, parking) {
                 Asked::Here => at_hand = AtHand::Person { is_current },
                 Asked::Waits { at, deadline_ns } => {
