@@ -146,6 +146,15 @@ pub const DESTINATION_ENTRIES_MAX: usize = 256;
 /// All their texts, in bytes, before JSON escapes them.
 pub const DESTINATION_BYTES_MAX: usize = 32 * 1024;
 
+// ---- ID syncs ----
+
+/// ID syncs that an account may ask its visitors' browsers for.
+pub const ID_SYNCS_MAX: usize = 64;
+/// URLs of one of them.
+pub const ID_SYNC_URLS_MAX: usize = 4;
+/// Minutes that one may rest: as long as browsers keep the cookie that remembers it.
+pub const ID_SYNC_TTL_MINUTES_MAX: u32 = 180 * 24 * 60;
+
 const _: () = assert!(DESTINATION_BYTES_MAX < ANSWER_BYTES_MAX);
 const _: () = assert!(PARTNERS_MAX <= 64, "a job keeps the partners it asked as bits of one u64");
 const _: () = assert!(MINUTES_PER_TRAIT_MAX <= PROFILE_MINUTES_MAX);

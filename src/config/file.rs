@@ -2,6 +2,7 @@
 //! fault may have to point at it, now or when rules and templates are compiled.
 
 mod destination;
+mod id_sync;
 mod partner;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use super::source::{ConfigError, Source};
 use super::validate::validate;
 use super::values::{ByteSize, Network, Secret, Token};
 pub use destination::{Destination, DestinationKind, DestinationTag};
+pub use id_sync::IdSync;
 pub use partner::{AnswerFormat, Method, Mode, OnAbsence, Partner, SentId, UserId};
 
 /// A whole config file, checked: references lead somewhere, ids are unique, numbers are in range. Written out again it
@@ -36,6 +38,8 @@ pub struct File {
     pub partners: Vec<Partner>,
     #[serde(rename = "destination", skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<Destination>,
+    #[serde(rename = "id_sync", skip_serializing_if = "Vec::is_empty")]
+    pub id_syncs: Vec<IdSync>,
 }
 
 /// Reads and checks one file. On failure all faults at once, in the order of the file; only a file that is no TOML

@@ -1,6 +1,7 @@
 //! What the types alone don't promise: references lead somewhere and stay within one account, names are unique and well
 //! formed, numbers are in range, and nothing private gets into what leaves the server.
 
+mod id_sync;
 mod partner;
 mod text;
 
@@ -41,6 +42,7 @@ pub(super) fn validate(file: &File, faults: &mut Faults<'_>) {
     file.derived_signals.iter().for_each(|derived| check_derived_signal(derived, &known, faults));
     file.partners.iter().for_each(|entry| partner::check(entry, &known, faults));
     file.destinations.iter().for_each(|destination| check_destination(destination, &known, faults));
+    id_sync::check_all(&file.id_syncs, &known, faults);
 }
 
 /// What references can lead to.
@@ -337,6 +339,8 @@ fn check_unique_ids(file: &File, faults: &mut Faults<'_>) {
     });
     check_unique("legacy segment id", legacy_ids, faults);
     check_legacy_ids(file, faults);
+    let syncs = file.id_syncs.iter().map(|entry| (&entry.data_source, *entry.data_source.get_ref()));
+    check_unique("a sync of data source", syncs, faults);
     let namespaces = file.data_sources.iter().filter_map(|entry| {
         let namespace = entry.namespace.as_ref()?;
         Some((namespace, (entry.account.get_ref(), *namespace.get_ref())))

@@ -182,24 +182,11 @@ fn compile_url(destination: &DestinationSettings, url: &UrlSettings) -> Result<U
 }
 
 fn compile_url_text(field: &'static str, text: &str) -> Result<Template, Fault> {
-    let lower = text.to_ascii_lowercase();
-    if !["https://", "http://", "//", "%http_proto%://"].iter().any(|start| lower.starts_with(start)) {
-        let message = "a URL begins with `https://`, `http://`, `//` or `%http_proto%://`";
-        return Err((field, message.to_owned(), Some(0..text.len().min(8))));
-    }
-    compile_text(field, text, |byte| byte > b' ' && byte < 0x7f)
+    Template::compile_url(text).map_err(|error| (field, error.message, Some(error.span)))
 }
 
-fn compile_text(field: &'static str, text: &str, is_good: impl Fn(u8) -> bool) -> Result<Template, Fault> {
-    let template = Template::compile(text).map_err(|error| (field, error.message, Some(error.span)))?;
-    let bad = template.literals().find_map(|(text, span)| {
-        let at = span.start + text.bytes().position(|byte| !is_good(byte))?;
-        Some(at..at + 1)
-    });
-    match bad {
-        None => Ok(template),
-        Some(span) => Err((field, "this byte must be escaped as `%XX`".to_owned(), Some(span))),
-    }
+fn compile_text(field: &'static str, text: &str, may_stand: impl Fn(u8) -> bool) -> Result<Template, Fault> {
+    Template::compile_of(text, may_stand).map_err(|error| (field, error.message, Some(error.span)))
 }
 
 /// RFC 6265's `cookie-octet`, with the comma that all browsers take and lists are made with.

@@ -225,7 +225,7 @@ impl Shard {
         }
         let values = Values {
             prepared,
-            profile,
+            profile: Some(profile),
             uuid: context.visitor.uuid,
             address: context.address,
             secure: context.secure,

@@ -12,6 +12,7 @@ mod edge;
 mod epoch;
 mod hop;
 mod id;
+mod id_sync;
 mod identify;
 mod idle_list;
 mod job;
@@ -48,6 +49,7 @@ use upstream::Upstream;
 use crate::clock::Minute;
 use crate::destination::Entries;
 use crate::event::CallBuffers;
+use crate::id_sync::IdSyncEntries;
 use crate::identity::{Generator, IdHash, IdMap, OptOut, OptOuts, Secret, TableHash, Uuid};
 use crate::ids::{SegmentId, ShardId, Signal, TraitId};
 use crate::limits::{
@@ -118,6 +120,7 @@ pub struct Shard {
     due: Vec<Uuid>,
     profile: Option<Box<Profile>>,
     destinations: Option<Entries>,
+    id_syncs: Option<IdSyncEntries>,
     answer_reader: AnswerReader,
     partner_answer: Option<Box<PartnerAnswer>>,
     /// The buffer that an edge shard lent for the answer at hand.
@@ -190,6 +193,7 @@ impl Shard {
             due: Vec::with_capacity(DUE_MAX),
             profile: Some(Box::new(Profile::new())),
             destinations: Some(Entries::new()),
+            id_syncs: Some(IdSyncEntries::new()),
             answer_reader: AnswerReader::new(),
             partner_answer: Some(Box::new(PartnerAnswer::new())),
             room: None,

@@ -2,8 +2,12 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
+use super::identify;
 use super::prepare::Prepared;
 use crate::clock::Now;
+use crate::event::errors::ErrorSet;
 use crate::identity::Uuid;
 use crate::ids::DataSourceId;
 use crate::profile::Profile;
@@ -12,7 +16,8 @@ use crate::template::{MacroValues, Sink};
 /// Everything that a template may name.
 pub(super) struct Values<'a> {
     pub prepared: &'a Prepared<'a>,
-    pub profile: &'a Profile,
+    /// `None`: of declared ids the call's own alone are known.
+    pub profile: Option<&'a Profile>,
     pub uuid: Uuid,
     pub address: IpAddr,
     pub secure: bool,
@@ -42,7 +47,12 @@ impl MacroValues for Values<'_> {
     }
 
     fn declared_id(&self, data_source: DataSourceId, sink: &mut Sink<'_, '_>) {
-        if let Some(id) = self.profile.id_of(data_source) {
+        let Some(profile) = self.profile else {
+            let mut ids = SmallVec::new();
+            identify::valid_ids(self.prepared, &mut ids, &mut ErrorSet::default());
+            return ids.iter().filter(|id| id.source == data_source).take(1).for_each(|id| sink.push(id.id));
+        };
+        if let Some(id) = profile.id_of(data_source) {
             sink.push(id.text);
         }
     }

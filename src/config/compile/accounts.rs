@@ -6,6 +6,7 @@ use super::super::file;
 use super::Places;
 use super::rules::AccountRules;
 use crate::destination::Destinations;
+use crate::id_sync::IdSyncs;
 use crate::identity::Secret;
 use crate::ids::PartnerIndex;
 use crate::page;
@@ -26,8 +27,7 @@ pub(super) fn server_policy(server: &file::Server, places: &Places<'_>) -> Serve
 pub(super) fn assemble(
     server: &file::Server,
     account: &file::Account,
-    rules: AccountRules,
-    destinations: Destinations,
+    (rules, destinations, id_syncs): (AccountRules, Destinations, IdSyncs),
     partners: Box<[PartnerIndex]>,
     secret: &Secret,
 ) -> Account {
@@ -55,6 +55,7 @@ pub(super) fn assemble(
         segments,
         partners,
         destinations,
+        id_syncs,
     }
 }
 

@@ -26,6 +26,7 @@ pub(in crate::config) struct Group<'f> {
     pub(super) segments: Vec<&'f file::Segment>,
     pub(super) derived_signals: Vec<&'f file::DerivedSignal>,
     pub(super) destinations: Vec<&'f file::Destination>,
+    pub(super) id_syncs: Vec<&'f file::IdSync>,
 }
 
 impl<'f> Grouped<'f> {
@@ -51,6 +52,9 @@ impl<'f> Grouped<'f> {
         }
         for entry in &file.destinations {
             with(places.account(&entry.account), &|group| group.destinations.push(entry));
+        }
+        for entry in &file.id_syncs {
+            with(places.owner(&entry.data_source), &|group| group.id_syncs.push(entry));
         }
         lost.sort_unstable();
         Grouped { accounts, lost }

@@ -58,6 +58,8 @@ fn every_key_is_read() {
     assert_eq!((partner.format, partner.mode), (AnswerFormat::Scored, Mode::WaitIfUnknown));
     assert_eq!(partner.addresses.as_ref().unwrap().get_ref()[1].port, Some(8443));
     assert_eq!(*file.destinations[0].kind.get_ref(), DestinationKind::Cookie);
+    let sync = &file.id_syncs[0];
+    assert_eq!((sync.urls.get_ref().len(), *sync.ttl_minutes.get_ref(), sync.sync_on_page), (2, 1_440, true));
     assert_eq!(*file.destinations[1].tag.as_ref().unwrap().get_ref(), DestinationTag::Iframe);
 }
 
