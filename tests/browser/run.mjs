@@ -344,7 +344,9 @@ browsing("cookies of other sites are kept", false, (check) => {
     await event(page, { product: "bag" });
     assert.equal(idCalls().length, 1);
     // When it is over, the iframe still knows which of its own rest.
-    await page.evaluate(() => { localStorage.pinion_syncs = JSON.stringify({ "": Date.now() - 1, 21: Date.now() - 1 }); });
+    await page.evaluate(() => {
+      localStorage.pinion_syncs = JSON.stringify({ "": Date.now() - 1, 21: Date.now() - 1 });
+    });
     await event(page, { product: "camera" });
     await awaitFired("/seen", 2);
     await awaitFired("/destination");
