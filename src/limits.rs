@@ -73,6 +73,10 @@ const _: () = assert!(TARGET_BYTES_MAX < LOCATION_BYTES_MAX && LOCATION_BYTES_MA
 
 pub const TRAITS_MAX: usize = 100_000;
 pub const SEGMENTS_MAX: usize = 20_000;
+/// Folders of traits within one another.
+pub const FOLDER_LEVELS_MAX: usize = 5;
+/// Traits that one folder may come to: a segment that names it names them all.
+pub const FOLDER_TRAITS_MAX: usize = 10_000;
 pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
 pub const COMPARISONS_MAX: usize = 1_000;
 pub const NESTING_MAX: usize = 64;

@@ -4,26 +4,26 @@ use super::super::{lexer, oracle, parser};
 use super::*;
 
 const SEED: u64 = 0x5e67_3a11;
-const TRAITS: u64 = 6;
-const TODAY: u64 = 20_000;
+pub(super) const TRAITS: u64 = 6;
+pub(super) const TODAY: u64 = 20_000;
 
 /// Xorshift: small, and the same everywhere.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) % bound
     }
 
-    fn choice<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    pub(super) fn choice<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         choices[self.below(choices.len() as u64) as usize]
     }
 }
 
-fn expression(random: &mut Random, depth: u32) -> String {
+pub(super) fn expression(random: &mut Random, depth: u32) -> String {
     if depth == 0 || random.below(4) == 0 {
         return term(random);
     }
@@ -62,7 +62,7 @@ fn age(random: &mut Random) -> String {
 }
 
 /// Mostly histories as profiles keep them; some with minutes or days that do not fit each other, or in the future.
-fn visitor(random: &mut Random, minutes_kept: usize) -> Visitor {
+pub(super) fn visitor(random: &mut Random, minutes_kept: usize) -> Visitor {
     let mut visitor = Visitor::default();
     for id in 0..TRAITS as u32 {
         if random.below(3) == 0 {
