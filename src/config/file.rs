@@ -189,9 +189,10 @@ pub struct Trait {
     /// None: set by `d_sid`, partners or imports only.
     pub expression: Option<Spanned<String>>,
     /// 0: never expires.
-    #[serde(default = "number_16::<120>")]
-    pub ttl_days: u16,
+    pub ttl_days: Option<Spanned<u16>>,
     pub integration_code: Option<Spanned<String>>,
+    /// Makes it a folder, which stands for these traits and folders.
+    pub children: Option<Spanned<Vec<Spanned<u32>>>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -246,10 +247,6 @@ fn default_node() -> Spanned<String> {
 }
 
 fn number<const N: u32>() -> u32 {
-    N
-}
-
-fn number_16<const N: u16>() -> u16 {
     N
 }
 

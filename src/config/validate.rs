@@ -1,6 +1,7 @@
 //! What the types alone don't promise: references lead somewhere and stay within one account, names are unique and well
 //! formed, numbers are in range, and nothing private gets into what leaves the server.
 
+mod folder;
 mod id_sync;
 mod partner;
 mod text;
@@ -51,6 +52,8 @@ struct Known<'a> {
     /// Data source and segment -> the account that owns it.
     data_sources: BTreeMap<u32, &'a str>,
     segments: BTreeMap<u32, &'a str>,
+    /// Trait -> its data source.
+    traits: BTreeMap<u32, u32>,
     /// Keys of an account whose values derive from private signals.
     private_keys: BTreeSet<(&'a str, &'a str)>,
 }
@@ -66,6 +69,7 @@ impl<'a> Known<'a> {
                 .map(|entry| (*entry.id.get_ref(), &**entry.account.get_ref()))
                 .collect(),
             segments: file.segments.iter().map(|entry| (*entry.id.get_ref(), &**entry.account.get_ref())).collect(),
+            traits: file.traits.iter().map(|entry| (*entry.id.get_ref(), *entry.data_source.get_ref())).collect(),
             private_keys: private
                 .map(|derived| (&**derived.account.get_ref(), &**derived.target_key.get_ref()))
                 .collect(),
@@ -227,6 +231,9 @@ fn check_trait(entry: &Trait, known: &Known<'_>, faults: &mut Faults<'_>) {
     }
     if let Some(code) = &entry.integration_code {
         check_filled(code, faults);
+    }
+    if let Some(children) = &entry.children {
+        folder::check(entry, children, known, faults);
     }
 }
 

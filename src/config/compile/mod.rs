@@ -6,6 +6,7 @@
 
 mod accounts;
 mod destinations;
+mod folders;
 mod id_syncs;
 mod identities;
 mod partners;

@@ -31,7 +31,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((*account.budget_ms.get_ref(), *account.reserve_ms.get_ref()), (50, 5));
     assert_eq!(account.browser_ids, BrowserIds::CallWins);
     assert_eq!(file.data_sources[0].resolve, Resolve::Never);
-    assert_eq!((file.traits[0].ttl_days, file.segments[0].merge_rule), (120, MergeRule::Device));
+    assert_eq!((&file.traits[0].ttl_days, file.segments[0].merge_rule), (&None, MergeRule::Device));
     let partner = &file.partners[0];
     assert_eq!((partner.method, partner.mode, partner.format), (Method::Post, Mode::Wait, AnswerFormat::Pinion));
     assert_eq!((partner.ttl_s, partner.negative_ttl_s, partner.late_ms), (86_400, 3_600, 2_000));
