@@ -47,9 +47,7 @@ impl Shard {
         errors: ErrorSet,
     ) -> Option<Buffer> {
         let call = &prepared.call;
-        if call.media.event == Some(MediaEvent::Click)
-            && let Some(buffer) = self.click(io, context, prepared, errors)
-        {
+        if let Some(buffer) = self.click(io, context, prepared, errors) {
             return Some(buffer);
         }
         if matches!(form_of(prepared, false), Form::Pixel) {
@@ -121,6 +119,9 @@ impl Shard {
                 ..IdAnswer::default()
             };
             self.id_answer(io, context, prepared, &answer)
+        } else if let Some(buffer) = self.click(io, context, prepared, errors) {
+            // Whoever it is, she follows a link of hers; nothing is told of her on the way.
+            Some(buffer)
         } else if matches!(form_of(prepared, false), Form::Pixel) {
             let envelope = self.envelope(io, context, prepared);
             self.write_answer(|out| answer::pixel(out, &envelope, errors))
@@ -201,6 +202,9 @@ impl Shard {
         prepared: &Prepared<'_>,
         errors: ErrorSet,
     ) -> Option<Buffer> {
+        if prepared.call.media.event != Some(MediaEvent::Click) {
+            return None;
+        }
         let (mut url, mut location) = ([0; TARGET_BYTES_MAX], [0; LOCATION_BYTES_MAX]);
         let url = redirect::click_url(&prepared.call, &mut url)?;
         if !redirect::is_allowed(url, &prepared.account.redirect_hosts) {
