@@ -286,6 +286,11 @@ fn check_destination(entry: &Destination, known: &Known<'_>, faults: &mut Faults
     {
         faults.add(url.span(), "the secure URL is not secure", "begin it with https://");
     }
+    if let (Some(first), Some(last)) = (&entry.first_day, &entry.last_day)
+        && first.get_ref() > last.get_ref()
+    {
+        faults.add(last.span(), "the last day is before the first", "exchange them");
+    }
     if let Some(name) = &entry.cookie_name {
         check_text(name, text::is_token, "letters, digits and !#$%&'*+-.^_`|~", faults);
     }
@@ -321,7 +326,7 @@ fn check_destination_kind(entry: &Destination, faults: &mut Faults<'_>) {
         ("tag", entry.tag.as_ref().map(Spanned::span)),
     ];
     let (needed, foreign): (&[_], &[_]) = match entry.kind.get_ref() {
-        DestinationKind::Cookie => (&cookie[..2], &url),
+        DestinationKind::Cookie => (&cookie[..1], &url),
         DestinationKind::Url => (&url[..1], &cookie),
     };
     for (name, _) in needed.iter().filter(|(_, found)| found.is_none()) {

@@ -238,14 +238,15 @@ impl Shard {
             timeout_ms: 0,
         };
         let allows = |vendor| prepared.decision.allows_vendor(vendor);
+        let today = values.now.day();
         let destinations = &prepared.account.destinations;
-        destinations.cookie_entries(&self.segments, allows, &values, entries);
+        destinations.cookie_entries(&self.segments, today, allows, &values, entries);
         if call.destinations {
             let platform = match call.platform {
                 Some(Platform::Ios | Platform::Android) => destination::Platform::Mobile,
                 _ => destination::Platform::Browser,
             };
-            destinations.url_entries(&self.segments, allows, &values, platform, entries);
+            destinations.url_entries(&self.segments, today, allows, &values, platform, entries);
         }
     }
 
