@@ -4,6 +4,9 @@
 //! too, which in a virtual machine is as many reads again. Method: the kernel is asked for huge pages, which it gives
 //! as far as it has any, and all is written at once, so that nothing is left to be had later.
 //!
+//! Where several look-ups are to be made, all are begun before the first is decided on ([`fetch`]): together they take
+//! little longer than one.
+//!
 //! Source: madvise(2), MADV_HUGEPAGE; the kernel's admin-guide/mm/transhuge.
 
 use std::mem::MaybeUninit;
@@ -18,6 +21,16 @@ pub(crate) fn table<T: Copy>(value: T, count: usize) -> Box<[T]> {
     prefer_huge_pages(items.spare_capacity_mut());
     items.resize(count, value);
     items.into()
+}
+
+/// How many places are read at once: about as many misses as a core has under way.
+pub(crate) const FETCHED_TOGETHER: usize = 16;
+
+/// Has all of `values` read before any of them is decided on. A decision that waits for memory is often foretold
+/// wrongly, and what was begun after it is then begun anew: one after the other, each would be waited for in full.
+#[inline(always)]
+pub(crate) fn fetch(values: impl Iterator<Item = u32>) {
+    std::hint::black_box(values.fold(0, |all, value| all ^ value));
 }
 
 /// A hint: a kernel without huge pages serves as well, and slower.

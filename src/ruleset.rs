@@ -42,6 +42,11 @@ impl Ruleset {
     pub fn integration_code(&self, account: AccountIndex, code: &[u8]) -> Option<DataSourceId> {
         self.integration_codes[account.0 as usize].get(code).copied()
     }
+
+    /// Whether ids of the data source name persons, and the account may know them as such.
+    pub fn names_persons(&self, source: DataSourceId, account: AccountIndex) -> bool {
+        self.data_sources.get(&source).is_some_and(|source| source.account == Some(account) && !source.device_ids)
+    }
 }
 
 /// What holds for every account.
@@ -92,10 +97,6 @@ pub struct Account {
 impl Account {
     pub fn owns_trait(&self, id: TraitId) -> bool {
         self.traits.binary_search(&id).is_ok()
-    }
-
-    pub fn owns_segment(&self, id: SegmentId) -> bool {
-        self.segments.binary_search_by_key(&id, |(segment, _)| *segment).is_ok()
     }
 }
 

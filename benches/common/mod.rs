@@ -69,6 +69,7 @@ pub const WORKS: &[Work] = &[
     small("answer/event_json", parts::answer),
     small("shard/event_100_rules", || parts::event(100, 1_000)),
     small("shard/event_10k_rules", || parts::event(10_000, 1_000)),
+    small("shard/event_half_away", parts::event_half_away),
     small("shard/event_hot_visitor", parts::hot_event),
     large("shard/event_100k_rules", || parts::event(100_000, 1_000)),
     large("shard/event_1m_visitors", || parts::event(10_000, 1_000_000)),

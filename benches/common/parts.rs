@@ -143,7 +143,7 @@ pub fn segments() -> Run {
             for _ in 0..8 {
                 let id = TraitId(1 + random.below(TRAITS as u64) as u32);
                 let day = profiles::now().day() - random.below(30) as u16;
-                profile.realise(id, catalog.keeping(id), day, profiles::now().minute());
+                profile.realise(&[id], |id| catalog.keeping(id), day, profiles::now().minute());
             }
             profile
         })
@@ -177,7 +177,7 @@ pub fn update(visitors: u64) -> Run {
         profile.tend(now.day(), 1, &catalog);
         // One that the visitor may hold already, so that records don't grow for ever.
         let id = TraitId(1 + (number % u64::from(profiles::TRAITS)) as u32);
-        profile.realise(id, catalog.keeping(id), now.day(), now.minute());
+        profile.realise(&[id], |id| catalog.keeping(id), now.day(), now.minute());
         profile.last_seen = now.minute();
         u64::from(table.store(&profile, now.minute()).created)
     })
@@ -255,6 +255,12 @@ pub fn answer() -> Run {
 /// Whole `/event` calls of returning visitors through a shard, 200 segments, no partners.
 pub fn event(rules: usize, visitors: u64) -> Run {
     let mut server = Server::new(rules, 200, visitors);
+    Box::new(move || server.serve())
+}
+
+/// The same with two shards, the other of which is home to half of the visitors.
+pub fn event_half_away() -> Run {
+    let mut server = Server::of_shards(2, 10_000, 200, 1_000);
     Box::new(move || server.serve())
 }
 

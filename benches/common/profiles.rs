@@ -38,7 +38,12 @@ pub fn fill(profile: &mut Profile, number: u64, catalog: &TraitCatalog) {
     for _ in 0..TRAITS_HELD {
         let id = TraitId(1 + random.below(TRAITS.into()) as u32);
         let days_ago = random.below(30) as u16;
-        profile.realise(id, catalog.keeping(id), now().day() - days_ago, minute - u32::from(days_ago) * 24 * 60);
+        profile.realise(
+            &[id],
+            |id| catalog.keeping(id),
+            now().day() - days_ago,
+            minute - u32::from(days_ago) * 24 * 60,
+        );
     }
     let first = 1_000_001 + random.below(190) as u32;
     let segments = [SegmentId(first), SegmentId(first + 3), SegmentId(first + 9)];

@@ -1,5 +1,6 @@
-//! One shard without a kernel: what it sends is looked at and given back at once.
+//! One shard, or two, without a kernel: what is sent is looked at and given back at once.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use pinion::clock::Now;
@@ -8,7 +9,7 @@ use pinion::identity::Uuid;
 use pinion::ids::ShardId;
 use pinion::metrics::ShardMetrics;
 use pinion::reactor::{Buffer, ConnId, Event, Handler, Io};
-use pinion::shard::{Epoch, Message, Plan, Setup, Shard};
+use pinion::shard::{Epoch, Message, Plan, RING_MESSAGES, Setup, Shard};
 
 use super::calls::{self, Request};
 use super::profiles;
@@ -19,10 +20,12 @@ const CONN: ConnId = ConnId { slot: 0, generation: 1 };
 /// Between two requests.
 const STEP_NS: u64 = 10_000;
 
-/// The runtime: virtual time, and the one answer that is under way.
+/// The runtime: virtual time, the one answer that is under way, and messages to the other shard.
 struct MemoryIo {
     now: Now,
     sent: Option<Buffer>,
+    posted: VecDeque<Message>,
+    ring_messages: usize,
 }
 
 impl Io for MemoryIo {
@@ -51,18 +54,21 @@ impl Io for MemoryIo {
     fn set_accepting(&mut self, _: bool) {}
 
     fn post(&mut self, _: ShardId, message: Message) -> Result<(), Message> {
-        Err(message)
+        if self.posted.len() == self.ring_messages {
+            return Err(message);
+        }
+        self.posted.push_back(message);
+        Ok(())
     }
 
     fn post_room(&self, _: ShardId) -> usize {
-        0
+        self.ring_messages - self.posted.len()
     }
 }
 
-/// A shard with one connection, on which visitors call by turns.
+/// Shards of which the first has one connection, on which visitors call by turns.
 pub struct Server {
-    shard: Shard,
-    io: MemoryIo,
+    shards: Vec<(Shard, MemoryIo)>,
     requests: Vec<Request>,
     random: Random,
     visitors: u64,
@@ -72,29 +78,41 @@ pub struct Server {
 impl Server {
     /// Every visitor has called once before it is measured.
     pub fn new(rules: usize, segments: usize, visitors: u64) -> Server {
+        Server::of_shards(1, rules, segments, visitors)
+    }
+
+    /// Two of them own half of the visitors each.
+    pub fn of_shards(shards: u16, rules: usize, segments: usize, visitors: u64) -> Server {
         let loaded = config::load(&rules::config(rules, segments), "bench.toml")
             .unwrap_or_else(|faults| panic!("{}", faults.iter().map(ToString::to_string).collect::<String>()));
         let secret = profiles::secret();
         let ruleset = Arc::new(loaded.into_ruleset(&secret, 1).0);
-        let shard = Shard::new(Setup {
-            id: ShardId(0),
-            plan: plan(visitors),
+        let setup = |id| Setup {
+            id: ShardId(id),
+            plan: plan(shards, visitors),
             epoch: Box::new(Epoch::new(&ruleset, |_| Box::new([]))),
             metrics: Arc::new(ShardMetrics::default()),
-            secret,
+            secret: profiles::secret(),
             entropy: [1; 32],
             opt_outs: Arc::new([]),
-        });
+        };
+        let ring_messages = if shards > 1 { RING_MESSAGES } else { 0 };
+        let io = || MemoryIo {
+            now: profiles::now(),
+            sent: None,
+            posted: VecDeque::with_capacity(ring_messages),
+            ring_messages,
+        };
         let mut server = Server {
-            shard,
-            io: MemoryIo { now: profiles::now(), sent: None },
+            shards: (0..shards).map(|id| (Shard::new(setup(id)), io())).collect(),
             requests: calls::events(1_024, rules),
             random: Random::new(4),
             visitors,
             next: 0,
         };
         let peer = ([192, 0, 2, 1], 40_000).into();
-        server.shard.on_event(&mut server.io, Event::Accepted { conn: CONN, peer });
+        let (shard, io) = &mut server.shards[0];
+        shard.on_event(io, Event::Accepted { conn: CONN, peer });
         (0..visitors).for_each(|visitor| _ = server.call(visitor));
         server
     }
@@ -108,7 +126,7 @@ impl Server {
         let mut server = Server::new(rules, segments, VISITORS);
         server.requests = calls::hot_events(256, rules, TRAITS);
         for days_ago in (0..4).rev() {
-            server.io.now.wall_ms = profiles::WALL_MS - days_ago * 24 * 3_600_000;
+            server.shards[0].1.now.wall_ms = profiles::WALL_MS - days_ago * 24 * 3_600_000;
             (0..CALLS_A_DAY * VISITORS).for_each(|call| _ = server.call(call % VISITORS));
         }
         server
@@ -126,26 +144,44 @@ impl Server {
         let Request { bytes, uuid_at } = &mut self.requests[self.next];
         let uuid: &mut [u8; 38] = (&mut bytes[*uuid_at..*uuid_at + 38]).try_into().expect("38 digits");
         Uuid::write(profiles::uuid(visitor), uuid);
-        self.io.now.mono_ns += STEP_NS;
-        self.shard.on_event(&mut self.io, Event::Received { conn: CONN, bytes });
-        let buffer = self.io.sent.take().expect("an answer");
+        self.shards.iter_mut().for_each(|(_, io)| io.now.mono_ns += STEP_NS);
+        let (shard, io) = &mut self.shards[0];
+        shard.on_event(io, Event::Received { conn: CONN, bytes });
+        while self.deliver() {}
+        let (shard, io) = &mut self.shards[0];
+        let buffer = io.sent.take().expect("an answer");
         // The end of the body: traits and segments. The head is the same but for its date and id.
         let answer = buffer.bytes();
         assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
         let result = hash(&answer[answer.len() - 16..]);
-        self.shard.on_event(&mut self.io, Event::Sent { conn: CONN, buffer, ok: true });
-        self.shard.on_turn(&mut self.io);
+        shard.on_event(io, Event::Sent { conn: CONN, buffer, ok: true });
+        self.shards.iter_mut().for_each(|(shard, io)| _ = shard.on_turn(io));
+        while self.deliver() {}
         result
+    }
+
+    /// Brings each shard what the other posted. Returns whether there was anything.
+    fn deliver(&mut self) -> bool {
+        let [(one, one_io), (other, other_io)] = &mut self.shards[..] else { return false };
+        let is_any = one_io.posted.len() + other_io.posted.len() > 0;
+        while let Some(message) = one_io.posted.pop_front() {
+            other.on_event(other_io, Event::Message { from: ShardId(0), message });
+        }
+        while let Some(message) = other_io.posted.pop_front() {
+            one.on_event(one_io, Event::Message { from: ShardId(1), message });
+        }
+        is_any
     }
 }
 
-fn plan(visitors: u64) -> Plan {
+fn plan(shards: u16, visitors: u64) -> Plan {
     Plan {
-        shards: 1,
+        shards,
         clients_max: 16,
         upstreams_max: 1,
         jobs_max: 16,
         calls_max: 16,
+        errands_max: 0,
         small_buffers: 128,
         large_buffers: 4,
         profile_bytes: (visitors as usize * 400).max(4 << 20),

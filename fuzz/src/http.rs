@@ -1,7 +1,7 @@
 //! HTTP in both directions: bytes that arrive in pieces mean what they mean at once.
 
 use pinion::http::response::{Answer, ResponseParser};
-use pinion::http::{HttpFault, Parsed, Progress, request as requests};
+use pinion::http::{HttpFault, Outline, Parsed, Progress, request as requests};
 use pinion::limits::{BODY_BYTES_MAX, PARTNER_BODY_BYTES_MAX};
 
 /// The first byte says how large the pieces are.
@@ -33,7 +33,9 @@ fn judge(bytes: &[u8], progress: &mut Progress) -> Outcome {
         Parsed::Complete { request, consumed } => {
             let mut scratch = vec![0; BODY_BYTES_MAX];
             let body = request.body.contiguous(&mut scratch);
-            let again = requests::assemble(&bytes[..request.head_bytes], body).expect("it was read once");
+            let head = &bytes[..request.head_bytes];
+            let copy = head.to_vec();
+            let again = Outline::new(&request, head).request(&copy, body);
             let words = |request: &pinion::http::Request<'_>| {
                 let pinion::http::Request { method, version, path, query, host, fields, keep_alive, .. } = request;
                 format!("{:?}", (method, version, path, query, host, fields, keep_alive))

@@ -7,12 +7,14 @@ mod call;
 mod consent;
 mod http;
 mod language;
+mod log;
 mod partner;
 
 pub use call::{cookies, query};
 pub use consent::consent;
 pub use http::{request, response};
 pub use language::{rules, segments};
+pub use log::records;
 pub use partner::answer;
 
 /// The first line and what stands behind it.

@@ -14,6 +14,8 @@ use pinion::reactor::mailbox::{Endpoint, mesh};
 use pinion::reactor::uring::{Config, Uring};
 use pinion::reactor::{Buffer, ConnId, Event, Handler, Io, clocks};
 
+use crate::peers::matching::Matching;
+
 /// One transparent pixel.
 pub const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00\x21\xf9\x04\x01\x00\x00\
     \x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
@@ -28,6 +30,14 @@ pub struct Stall {
     pub ns: u64,
 }
 
+/// What it does besides answering.
+pub enum Besides {
+    Nothing,
+    Stalls(Stall),
+    /// For each request.
+    Matches(Box<Matching>),
+}
+
 /// A running server; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Bare {
@@ -39,7 +49,7 @@ pub struct Bare {
 impl Bare {
     /// # Errors
     /// When io_uring, the core or the address can't be had.
-    pub fn start(listen: SocketAddr, core: Option<usize>, stall: Option<Stall>) -> io::Result<Bare> {
+    pub fn start(listen: SocketAddr, core: Option<usize>, besides: Besides) -> io::Result<Bare> {
         let (mut shards, control) = mesh::<()>(1, 8)?;
         let mailbox = shards.pop().ok_or_else(|| io::Error::other("a mesh of one has one"))?;
         let (tell, told) = mpsc::channel();
@@ -52,7 +62,7 @@ impl Bare {
                 ..Config::default()
             };
             let mut uring = Uring::new(&config, mailbox)?;
-            let mut floor = Floor::new(stall);
+            let mut floor = Floor::new(besides);
             let _ = tell.send(uring.addresses()?[0]);
             uring.run(&mut floor)
         };
@@ -85,7 +95,7 @@ impl Drop for Bare {
 
 struct Floor {
     clients: Vec<Client>,
-    stall: Option<Stall>,
+    besides: Besides,
     next_stall_ns: u64,
     is_ending: bool,
 }
@@ -100,14 +110,14 @@ struct Client {
 }
 
 impl Floor {
-    fn new(stall: Option<Stall>) -> Floor {
+    fn new(besides: Besides) -> Floor {
         let client = || {
             let mut answer = Buffer::with_capacity(HEAD.len() + GIF.len());
             assert!(answer.extend(HEAD) && answer.extend(GIF), "it is made to measure");
             Client { answer: Some(answer), owed: 0, matched: 0 }
         };
         let clients = (0..CONNECTIONS_MAX).map(|_| client()).collect();
-        Floor { clients, stall, next_stall_ns: 0, is_ending: false }
+        Floor { clients, besides, next_stall_ns: 0, is_ending: false }
     }
 
     fn client(&mut self, conn: ConnId) -> &mut Client {
@@ -135,8 +145,12 @@ impl<I: Io<Message = ()>> Handler<I> for Floor {
             }
             Event::Received { conn, bytes } => {
                 let client = self.client(conn);
-                client.owed += count_ends(&mut client.matched, bytes);
-                client.answer(io, conn);
+                let count = count_ends(&mut client.matched, bytes);
+                client.owed += count;
+                if let Besides::Matches(matching) = &mut self.besides {
+                    (0..count).for_each(|_| matching.evaluate());
+                }
+                self.client(conn).answer(io, conn);
             }
             Event::Sent { conn, buffer, ok } => {
                 let client = self.client(conn);
@@ -158,7 +172,7 @@ impl<I: Io<Message = ()>> Handler<I> for Floor {
         if self.is_ending {
             return None;
         }
-        let Some(stall) = self.stall else { return Some(u64::MAX) };
+        let Besides::Stalls(stall) = self.besides else { return Some(u64::MAX) };
         let now_ns = io.now().mono_ns;
         if now_ns >= self.next_stall_ns {
             self.next_stall_ns = now_ns + stall.every_ns;

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod find_max;
 pub mod host;
 pub mod latency;
+pub mod others;
 pub mod peers;
 pub mod played;
 pub mod population;

@@ -57,15 +57,15 @@ struct RunArguments {
     /// What must hold, instead of the scenario's budgets; may be given several times.
     #[arg(long = "budget", value_name = "BUDGET")]
     budgets: Vec<Budget>,
-    /// Whom to offer it to: pinion (started here), uring, glommio, without-FEATURE, bare, or an ADDRESS where something
-    /// answers.
+    /// Whom to offer it to: pinion (started here), uring, glommio, without-FEATURE, bare, bare-matcher, or an ADDRESS
+    /// where something answers.
     #[arg(long, default_value = "pinion")]
     target: String,
     /// Find the highest rate at which all budgets hold.
     #[arg(long, conflicts_with = "versus")]
     find_max: bool,
-    /// Compare with a peer in turns: uring, glommio, without-FEATURE, bare, nginx-empty-gif, nginx-lua, hyper, or an
-    /// ADDRESS.
+    /// Compare with a peer in turns: uring, glommio, without-FEATURE, bare, bare-matcher, nginx-empty-gif, nginx-lua,
+    /// hyper, or an ADDRESS.
     #[arg(long, value_name = "PEER")]
     versus: Option<String>,
     /// Leave the scenario's partners out: the job without lookups.

@@ -1,5 +1,6 @@
 //! The bytes of requests, one after another from a seed, so that each target is offered the same ones.
 
+use crate::others::{About, Expected, OTHERS};
 use crate::population::{self, Zipf};
 use crate::random::Random;
 use crate::scenario::Scenario;
@@ -19,9 +20,21 @@ pub enum Kind {
     Sync,
     Id,
     Server,
+    /// Everything else, by its place among `OTHERS`.
+    Other(usize),
 }
 
-const KINDS: [Kind; 6] = [Kind::Event, Kind::Pixel, Kind::Post, Kind::Sync, Kind::Id, Kind::Server];
+const KINDS: [Kind; 7] = [Kind::Event, Kind::Pixel, Kind::Post, Kind::Sync, Kind::Id, Kind::Server, Kind::Other(0)];
+
+impl Kind {
+    /// What its answer must be.
+    pub fn expected(self) -> Expected {
+        match self {
+            Kind::Other(place) => OTHERS[place].1,
+            _ => Expected::Success,
+        }
+    }
+}
 
 /// Where requests come from.
 #[derive(Clone, Debug)]
@@ -34,7 +47,7 @@ pub struct Source {
     in_turn: Option<u64>,
     signals: u32,
     /// Of each kind, the share of requests that are of it or of one before it.
-    up_to: [f64; 6],
+    up_to: [f64; 7],
     number: u64,
     body: Vec<u8>,
 }
@@ -42,7 +55,7 @@ pub struct Source {
 impl Source {
     pub fn new(scenario: &Scenario) -> Source {
         let mix = scenario.mix;
-        let weights = [mix.event, mix.pixel, mix.post, mix.sync, mix.id, mix.server];
+        let weights = [mix.event, mix.pixel, mix.post, mix.sync, mix.id, mix.server, mix.other];
         let whole: f64 = weights.iter().sum();
         let mut sum = 0.0;
         let up_to = weights.map(|weight| {
@@ -67,7 +80,10 @@ impl Source {
         let number = self.number;
         self.number += 1;
         let at = self.random.share();
-        let kind = KINDS[self.up_to.iter().position(|share| at < *share).unwrap_or(0)];
+        let mut kind = KINDS[self.up_to.iter().position(|share| at < *share).unwrap_or(0)];
+        if let Kind::Other(place) = &mut kind {
+            *place = self.random.below(OTHERS.len() as u64) as usize;
+        }
         let visitor = match self.in_turn {
             Some(visitors) => number % visitors,
             None => self.zipf.draw(&mut self.random),
@@ -98,6 +114,11 @@ impl Source {
                 put(out, b"GET /id?d_visid_ver=5.5.0&d_fieldgroup=MC&d_rtbd=json&d_ver=2&d_nsid=0&d_orgid=");
                 put(out, standard::ORGANISATION.as_bytes());
                 self.browser(out, standard::SYNC_HOST, uuid.as_ref());
+            }
+            Kind::Other(place) => {
+                let uuid = population::uuid(self.seed, visitor);
+                let uuid = std::str::from_utf8(&uuid).expect("digits");
+                OTHERS[place].2(out, About { number, uuid });
             }
             Kind::Server => {
                 put(out, b"GET /event?d_rtbd=json&d_jsonv=1&d_cts=2&d_uuid=");
@@ -195,16 +216,22 @@ mod tests {
 
     #[test]
     fn requests_are_whole_and_mixed_as_asked() {
-        let mut scenario = Scenario::load("smoke").unwrap();
+        let mut scenario = Scenario::load("mixed").unwrap();
         scenario.signals = 64;
         let mut source = Source::new(&scenario);
-        let (mut out, mut counts, mut with_cookie) = (Vec::new(), [0_u32; 6], 0);
+        let (mut out, mut counts, mut with_cookie) = (Vec::new(), [0_u32; 2], 0);
+        let mut others = vec![0_u32; OTHERS.len()];
         for expected in 0..4_000 {
             let (number, kind) = source.write(&mut out);
             assert_eq!(number, expected);
-            counts[kind as usize] += 1;
+            counts[0] += u32::from(kind == Kind::Event);
             let text = std::str::from_utf8(&out).unwrap();
             with_cookie += u32::from(text.contains("demdex="));
+            if let Kind::Other(place) = kind {
+                counts[1] += 1;
+                others[place] += 1;
+                continue;
+            }
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert!(head.contains("\r\nHost: "));
             match kind {
@@ -217,9 +244,12 @@ mod tests {
             }
         }
         let mix = scenario.mix;
-        let whole = mix.event + mix.pixel + mix.post + mix.sync + mix.id + mix.server;
-        assert!((f64::from(counts[0]) / 4_000.0 - mix.event / whole).abs() < 0.05);
-        assert!(with_cookie > 2_000, "most visitors return");
+        let whole = mix.event + mix.pixel + mix.post + mix.sync + mix.id + mix.server + mix.other;
+        for (count, weight) in counts.into_iter().zip([mix.event, mix.other]) {
+            assert!((f64::from(count) / 4_000.0 - weight / whole).abs() < 0.05, "{count}");
+        }
+        assert!(others.iter().all(|count| *count > 0), "every kind of answer is asked for: {others:?}");
+        assert!(with_cookie > 1_500, "most visitors return");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use pinion::reactor::mailbox::mesh;
 use pinion::reactor::uring::{Config, Uring};
 
-use crate::bare::Bare;
+use crate::bare::{Bare, Besides};
 use crate::engine::{Engine, Outcome, Pace, Progress, Slots};
 use crate::host::{Cores, Host, StealMeter};
 use crate::progress::Bar;
@@ -156,7 +156,8 @@ pub fn calibrate(scenario: &Scenario, cores: &Cores) -> Result<f64, String> {
     scenario.connections = scenario.connections.min(CALIBRATION_CONNECTIONS);
     scenario.requests_per_connection = 0;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let bare = Bare::start(listen, cores.server.first().copied(), None).map_err(|error| error.to_string())?;
+    let bare =
+        Bare::start(listen, cores.server.first().copied(), Besides::Nothing).map_err(|error| error.to_string())?;
     let outcome = offer(&scenario, bare.address, Pace::Closed { ns: CALIBRATION_NS }, cores.generator)?;
     Ok(outcome.answered_total as f64 / (CALIBRATION_NS as f64 / 1e9))
 }
@@ -338,7 +339,7 @@ mod tests {
     /// A stand-in that stops for 20 ms, five times a second: a tenth of all visitors find it standing still.
     fn stalling() -> Bare {
         let stall = bare::Stall { every_ns: 200_000_000, ns: 20_000_000 };
-        Bare::start(([127, 0, 0, 1], 0).into(), None, Some(stall)).unwrap()
+        Bare::start(([127, 0, 0, 1], 0).into(), None, Besides::Stalls(stall)).unwrap()
     }
 
     fn scenario(connections: u32) -> Scenario {
@@ -386,13 +387,13 @@ mod tests {
         };
         assert!(!judge(&stalling()));
         // On a machine that others use, any single run may be disturbed.
-        let healthy = Bare::start(([127, 0, 0, 1], 0).into(), None, None).unwrap();
+        let healthy = Bare::start(([127, 0, 0, 1], 0).into(), None, Besides::Nothing).unwrap();
         assert!((0..3).any(|_| judge(&healthy)));
     }
 
     #[test]
     fn connections_that_change_and_pipelines_lose_nothing() {
-        let bare = Bare::start(([127, 0, 0, 1], 0).into(), None, None).unwrap();
+        let bare = Bare::start(([127, 0, 0, 1], 0).into(), None, Besides::Nothing).unwrap();
         let churn = Scenario { requests_per_connection: 5, ..scenario(20) };
         let outcome = offer(&churn, bare.address, Pace::Schedule, None).unwrap();
         assert_eq!(outcome.faults.total(), 0, "{:?}", outcome.faults);

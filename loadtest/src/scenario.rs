@@ -11,6 +11,7 @@ use crate::verdict::{Budget, Metric, Times};
 /// The suites that come along, by name.
 pub const SUITES: &[(&str, &str)] = &[
     ("smoke", include_str!("../scenarios/smoke.toml")),
+    ("mixed", include_str!("../scenarios/mixed.toml")),
     ("standard", include_str!("../scenarios/standard.toml")),
     ("soak", include_str!("../scenarios/soak.toml")),
     ("overload", include_str!("../scenarios/overload.toml")),
@@ -90,6 +91,9 @@ pub struct Mix {
     pub id: f64,
     /// From a publisher's server, with the visitor's uuid and without a browser's headers.
     pub server: f64,
+    /// Everything else that there is an answer to, of each kind as often: scripts, cookie tests, redirects, opt-outs,
+    /// errors, files.
+    pub other: f64,
 }
 
 /// The server that is started, and the job that it is given.
@@ -221,8 +225,8 @@ impl Scenario {
     /// # Errors
     /// The first thing that can't be.
     pub fn check(&self) -> Result<(), String> {
-        let Mix { event, pixel, post, sync, id, server } = self.mix;
-        let weights = [event, pixel, post, sync, id, server];
+        let Mix { event, pixel, post, sync, id, server, other } = self.mix;
+        let weights = [event, pixel, post, sync, id, server, other];
         let is_share = |share: f64| (0.0..=1.0).contains(&share);
         let faults = [
             (self.rate.is_finite() && self.rate > 0.0, "`rate` must be above 0"),
@@ -334,6 +338,8 @@ mod tests {
         }
         let smoke = Scenario::load("smoke").unwrap();
         assert!(smoke.seconds() <= 30.0, "the smoke suite has a minute for everything");
+        let mixed = Scenario::load("mixed").unwrap();
+        assert!(mixed.mix.other > 0.0 && mixed.seconds() <= 25.0, "every change runs it");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub const HOST: &str = "load.pinion.localhost";
 pub const SYNC_HOST: &str = "dpm.pinion.localhost";
 pub const ORIGIN: &str = "https://www.example.com";
 pub const ORGANISATION: &str = "10AD7E5710AD7E5710AD7E57%40AdobeOrg";
+/// Where clicks and syncs may lead.
+pub const REDIRECT_HOST: &str = "sync.example";
 /// The data source of ids that calls declare.
 pub const ID_SOURCE: u32 = 100;
 
@@ -111,12 +113,14 @@ spin_us = {}
 alias = "load"
 organisation = "{}"
 allowed_origins = ["{ORIGIN}"]
+redirect_hosts = ["{REDIRECT_HOST}"]
 budget_ms = {}
 
 [[data_source]]
 id = {ID_SOURCE}
 account = "load"
 name = "Site"
+redirect_hosts = ["{REDIRECT_HOST}"]
 "#,
         server.rules,
         server.segments,

@@ -48,7 +48,8 @@ impl Kind {
             _ => {
                 let address = name.parse().map(Kind::At);
                 let peer = peers::Name::from_str(name, false).map(Kind::Peer);
-                let names = "uring, glommio, bare, nginx-empty-gif, nginx-lua, hyper, without-FEATURE or ADDRESS";
+                let names =
+                    "uring, glommio, bare, bare-matcher, nginx-empty-gif, nginx-lua, hyper, without-FEATURE or ADDRESS";
                 peer.or(address).map_err(|_| format!("no peer `{name}`: {names}"))
             }
         }

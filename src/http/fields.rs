@@ -6,39 +6,44 @@ use crate::find::short_word;
 
 /// Values of a request's headers, without the spaces around them. Of a field that should stand alone the first line
 /// counts, except where noted.
+pub type Fields<'a> = FieldsOf<&'a [u8]>;
+
+/// The same of texts, or of where they lie.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Fields<'a> {
-    pub accept_language: Option<&'a [u8]>,
-    pub access_control_request_headers: Option<&'a [u8]>,
-    pub access_control_request_method: Option<&'a [u8]>,
-    pub authorization: Option<&'a [u8]>,
-    pub connection: Option<&'a [u8]>,
-    pub content_type: Option<&'a [u8]>,
-    pub cookie: Lines<'a>,
-    pub date: Option<&'a [u8]>,
-    pub dnt: Option<&'a [u8]>,
-    pub origin: Option<&'a [u8]>,
-    pub referer: Option<&'a [u8]>,
+pub struct FieldsOf<T> {
+    pub accept_language: Option<T>,
+    pub access_control_request_headers: Option<T>,
+    pub access_control_request_method: Option<T>,
+    pub authorization: Option<T>,
+    pub connection: Option<T>,
+    pub content_type: Option<T>,
+    pub cookie: LinesOf<T>,
+    pub date: Option<T>,
+    pub dnt: Option<T>,
+    pub origin: Option<T>,
+    pub referer: Option<T>,
     /// The right spelling, which is the rare one.
-    pub referrer: Option<&'a [u8]>,
-    pub sec_fetch_dest: Option<&'a [u8]>,
-    pub sec_fetch_mode: Option<&'a [u8]>,
-    pub sec_fetch_site: Option<&'a [u8]>,
-    pub sec_fetch_user: Option<&'a [u8]>,
-    pub sec_gpc: Option<&'a [u8]>,
-    pub user_agent: Option<&'a [u8]>,
-    pub x_forwarded_for: Lines<'a>,
+    pub referrer: Option<T>,
+    pub sec_fetch_dest: Option<T>,
+    pub sec_fetch_mode: Option<T>,
+    pub sec_fetch_site: Option<T>,
+    pub sec_fetch_user: Option<T>,
+    pub sec_gpc: Option<T>,
+    pub user_agent: Option<T>,
+    pub x_forwarded_for: LinesOf<T>,
     /// The last line: a proxy appends, so what stands before it came from outside.
-    pub x_forwarded_proto: Option<&'a [u8]>,
+    pub x_forwarded_proto: Option<T>,
 }
 
 /// All lines of one field, which may be repeated.
+pub type Lines<'a> = LinesOf<&'a [u8]>;
+
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Lines<'a> {
+pub struct LinesOf<T> {
     name: &'static str,
-    first: Option<&'a [u8]>,
-    /// The header lines to search for the others; empty when there are none.
-    block: &'a [u8],
+    first: Option<T>,
+    /// The header lines to search for the others, if there are any.
+    block: Option<T>,
 }
 
 /// What frames a message and decides over its connection.
@@ -153,11 +158,44 @@ fn is_named<const N: usize>(name: &str, wanted: &[u8; N]) -> bool {
     (0..N).step_by(8).all(|at| word(name, at) == word(wanted, at))
 }
 
+impl<T: Copy> FieldsOf<T> {
+    pub(super) fn map<U>(self, text: impl Fn(T) -> U) -> FieldsOf<U> {
+        FieldsOf {
+            accept_language: self.accept_language.map(&text),
+            access_control_request_headers: self.access_control_request_headers.map(&text),
+            access_control_request_method: self.access_control_request_method.map(&text),
+            authorization: self.authorization.map(&text),
+            connection: self.connection.map(&text),
+            content_type: self.content_type.map(&text),
+            cookie: self.cookie.map(&text),
+            date: self.date.map(&text),
+            dnt: self.dnt.map(&text),
+            origin: self.origin.map(&text),
+            referer: self.referer.map(&text),
+            referrer: self.referrer.map(&text),
+            sec_fetch_dest: self.sec_fetch_dest.map(&text),
+            sec_fetch_mode: self.sec_fetch_mode.map(&text),
+            sec_fetch_site: self.sec_fetch_site.map(&text),
+            sec_fetch_user: self.sec_fetch_user.map(&text),
+            sec_gpc: self.sec_gpc.map(&text),
+            user_agent: self.user_agent.map(&text),
+            x_forwarded_for: self.x_forwarded_for.map(&text),
+            x_forwarded_proto: self.x_forwarded_proto.map(&text),
+        }
+    }
+}
+
+impl<T: Copy> LinesOf<T> {
+    fn map<U>(self, text: impl Fn(T) -> U) -> LinesOf<U> {
+        LinesOf { name: self.name, first: self.first.map(&text), block: self.block.map(text) }
+    }
+}
+
 impl<'a> Lines<'a> {
     fn add(&mut self, name: &'static str, value: &'a [u8], block: &'a [u8]) {
         self.name = name;
         if self.first.is_some() {
-            self.block = block;
+            self.block = Some(block);
         } else {
             self.first = Some(value);
         }
@@ -175,8 +213,9 @@ impl<'a> Lines<'a> {
     /// All lines in their order. Searches the head again, but only if the field was repeated.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let Lines { name, first, block } = *self;
-        let only = if block.is_empty() { first } else { None };
-        only.into_iter().chain(block.split(|&byte| byte == b'\n').filter_map(move |line| value_of(line, name)))
+        let only = if block.is_none() { first } else { None };
+        only.into_iter()
+            .chain(block.unwrap_or_default().split(|&byte| byte == b'\n').filter_map(move |line| value_of(line, name)))
     }
 }
 

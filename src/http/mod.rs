@@ -20,9 +20,11 @@ mod fields;
 mod framing;
 mod head;
 mod lines;
+mod outline;
 mod request_line;
 
 pub use fault::HttpFault;
 pub use fields::{Fields, Lines};
+pub use outline::Outline;
 pub use request::{Body, Parsed, Progress, Request};
 pub use request_line::{Method, Version};

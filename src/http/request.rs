@@ -49,7 +49,7 @@ pub struct Request<'a> {
 pub enum Body<'a> {
     None,
     Slice(&'a [u8]),
-    /// To be joined first: [`Body::contiguous`], or in place with [`super::chunked::compact`] and [`assemble`].
+    /// To be joined first: [`Body::contiguous`], or in place with [`super::chunked::compact`].
     Chunked(Chunks<'a>),
 }
 
@@ -87,16 +87,6 @@ pub fn parse<'a>(bytes: &'a [u8], progress: &mut Progress) -> Parsed<'a> {
         Ok(None) => Parsed::Incomplete { send_continue: progress.ask_continue(bytes.len()) },
         Err(fault) => Parsed::Fault(fault),
     }
-}
-
-/// Reads a request again that [`parse`] once handed out: `head` is its first `head_bytes`, `body` its decoded body.
-/// `None` for anything else.
-pub fn assemble<'a>(head: &'a [u8], body: &'a [u8]) -> Option<Request<'a>> {
-    let (mut request, framed) = read_head(head, &mut HeadScan::default()).ok()??;
-    if framed.body != BodyFrame::Unsaid {
-        request.body = Body::Slice(body);
-    }
-    Some(request)
 }
 
 impl<'a> Body<'a> {

@@ -140,7 +140,10 @@ fn split_target(method: Method, target: &[u8]) -> Result<Target<'_>, HttpFault> 
         return Err(HttpFault::Target);
     }
     let (path, query) = split_query(rest);
-    Ok((Some(authority), if path.is_empty() { b"/" } else { path }, query))
+    // What is missing is lent by the scheme's end, so that all parts of a request lie in its head.
+    let scheme_end = &target[..target.len() - authority.len() - rest.len()];
+    let path = if path.is_empty() { &scheme_end[scheme_end.len() - 1..] } else { path };
+    Ok((Some(authority), path, query))
 }
 
 fn split_query(target: &[u8]) -> (&[u8], &[u8]) {

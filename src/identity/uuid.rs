@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::hash::KeyedHash;
+
 /// Digits of a uuid's or an ECID's text.
 pub const DIGITS: usize = 38;
 /// What each half is below.
@@ -28,6 +30,12 @@ impl Uuid {
     /// Any 128 bits as a uuid: the top bit of each half is dropped.
     pub fn from_bits(high: u64, low: u64) -> Uuid {
         Uuid { high: high % HALF_LIMIT, low: low % HALF_LIMIT }
+    }
+
+    /// Under which the profile of a person is kept whose declared id has this hash: one that no text names, that no
+    /// generator draws and no ECID leads to, since its first half is not below 2^63. It is nobody's to be told.
+    pub fn of_person(id: KeyedHash) -> Uuid {
+        Uuid { high: (id.bits() >> 64) as u64 | HALF_LIMIT, low: id.bits() as u64 }
     }
 
     /// Writes the 38 digits.
@@ -141,6 +149,14 @@ mod tests {
             let text = uuid.digits();
             prop_assert_eq!(std::str::from_utf8(&text).unwrap(), uuid.to_string());
             prop_assert_eq!(Uuid::parse(&text), Some(uuid));
+        }
+
+        #[test]
+        fn a_person_is_no_visitor(bits in any::<u128>(), high in any::<u64>(), low in any::<u64>()) {
+            let person = Uuid::of_person(KeyedHash::from_bits(bits));
+            prop_assert!(person.high >= HALF_LIMIT && Uuid::parse(person.to_string().as_bytes()).is_none());
+            prop_assert_ne!(person, Uuid::from_bits(high, low));
+            prop_assert_ne!(person, Uuid::of_person(KeyedHash::from_bits(bits ^ 1 << (low % 127))));
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::clock::Day;
 use crate::ids::{AccountIndex, TraitId};
 use crate::limits::{MINUTES_PER_TRAIT_MAX, TRAIT_TTL_DAYS_DEFAULT};
+use crate::memory::{FETCHED_TOGETHER, fetch};
 
 /// How a trait's realisations are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,13 @@ impl TraitCatalog {
         self.find(id).unwrap_or(UNKNOWN)
     }
 
+    /// Brings near what is known of `ids`: worth it before each of them is asked for.
+    pub fn fetch(&self, ids: &[TraitId]) {
+        for together in ids.chunks(FETCHED_TOGETHER) {
+            fetch(together.iter().map(|&id| self.places[self.first_place(id)].map_or(0, |place| place.0.0)));
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }
@@ -81,12 +89,17 @@ impl TraitCatalog {
 
     /// Where the trait is, or the empty place where it would be. At least half of the places are empty.
     fn place(&self, id: TraitId) -> usize {
-        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut place = (u64::from(id.0).wrapping_mul(GOLDEN) >> self.shift) as usize;
+        let mut place = self.first_place(id);
         while self.places[place].is_some_and(|(other, _)| other != id) {
             place = (place + 1) & (self.places.len() - 1);
         }
         place
+    }
+
+    #[inline]
+    fn first_place(&self, id: TraitId) -> usize {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        (u64::from(id.0).wrapping_mul(GOLDEN) >> self.shift) as usize
     }
 }
 

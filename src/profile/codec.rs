@@ -24,6 +24,7 @@
 
 use super::day_of;
 use super::history::MinuteEntry;
+use super::ids::DeclaredId;
 use super::packing::{self, ENTRY_BYTES_MAX};
 use super::partners::{PartnerOutcome, PartnerView};
 use super::record::{Profile, Tended};
@@ -36,7 +37,7 @@ use crate::limits::{
 };
 
 /// Names this layout. Another layout gets another number.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 pub const HEADER_BYTES: usize = 40;
 /// The longest record there can be.
 pub const RECORD_BYTES_MAX: usize = HEADER_BYTES
@@ -48,7 +49,16 @@ pub const RECORD_BYTES_MAX: usize = HEADER_BYTES
     + PROFILE_PARTNERS_MAX * 4 * VARINT_BYTES_MAX // partner, two times, outcome and number of texts
     + PROFILE_PARTNER_BYTES_MAX;
 
+/// The longest record of a profile that has nothing but traits, as persons have.
+pub const TRAITS_RECORD_BYTES_MAX: usize = HEADER_BYTES
+    + PROFILE_ENTRIES_MAX * ENTRY_BYTES_MAX
+    + VARINT_BYTES_MAX
+    + PROFILE_MINUTES_MAX * 2 * VARINT_BYTES_MAX;
+
 const VARINT_BYTES_MAX: usize = 5;
+
+/// Added to the state of the id under which the visitor was last signed in.
+const LAST_AUTHENTICATED: u8 = 4;
 
 const HAS_MINUTES: u8 = 1;
 const HAS_SEGMENTS: u8 = 2;
@@ -209,7 +219,7 @@ fn encode_ids(profile: &Profile, bytes: &mut Vec<u8>) {
     put_length(bytes, profile.ids.len());
     for id in profile.ids.oldest_first() {
         put_varint(bytes, id.source.0);
-        bytes.push(id.auth as u8);
+        bytes.push(id.auth as u8 | if id.last_authenticated { LAST_AUTHENTICATED } else { 0 });
         put_varint(bytes, id.text.len() as u32);
         bytes.extend_from_slice(id.text);
     }
@@ -218,8 +228,11 @@ fn encode_ids(profile: &Profile, bytes: &mut Vec<u8>) {
 fn decode_ids(reader: &mut Reader<'_>, profile: &mut Profile) -> Option<()> {
     for _ in 0..reader.length(PROFILE_IDS_MAX)? {
         let source = DataSourceId(reader.varint()?);
-        let auth = AuthState::from_number(reader.byte()?)?;
-        profile.ids.append(source, auth, reader.text()?).then_some(())?;
+        let state = reader.byte()?;
+        let auth = AuthState::from_number(state & !LAST_AUTHENTICATED)?;
+        let last_authenticated = state & LAST_AUTHENTICATED != 0;
+        let text = reader.text()?;
+        profile.ids.append(DeclaredId { source, auth, last_authenticated, text }).then_some(())?;
     }
     Some(())
 }
@@ -378,13 +391,14 @@ pub(super) mod tests {
             for (id, day, minute, minutes_kept) in traits {
                 let info = TraitInfo { account: AccountIndex(0), ttl_days: day % 3, window_days: 0, minutes_kept };
                 for _ in 0..=day % 4 {
-                    profile.realise(TraitId(id), info, day, minute);
+                    profile.realise(&[TraitId(id)], |_| info, day, minute);
                 }
             }
             let segments: Vec<SegmentId> = segments.into_iter().map(SegmentId).collect();
             profile.set_segments_of_account(|_| true, &segments, &mut Vec::new(), &mut Vec::new());
             for (source, auth, text) in ids {
                 profile.put_id(DataSourceId(source), AuthState::from_number(auth).unwrap(), &text);
+                profile.mark_authenticated(DataSourceId(source), &text, |other| other.0 % 2 == source % 2);
             }
             for (partner, outcome, asked_s, fresh_s, texts) in partners {
                 let outcome = PartnerOutcome::from_number(outcome).unwrap();
@@ -414,7 +428,7 @@ pub(super) mod tests {
             let with_minutes = i < (PROFILE_MINUTES_MAX / MINUTES_PER_TRAIT_MAX) as u32;
             let kept = if with_minutes { MINUTES_PER_TRAIT_MAX as u32 } else { 0 };
             for minute in 0..kept.max(2) {
-                profile.realise(TraitId(u32::MAX - i * 1_000_000), info(kept as u8), 1, minute);
+                profile.realise(&[TraitId(u32::MAX - i * 1_000_000)], |_| info(kept as u8), 1, minute);
             }
         }
         let segments: Vec<SegmentId> = (0..PROFILE_SEGMENTS_MAX as u32).map(|i| SegmentId(i * 2_000_000)).collect();

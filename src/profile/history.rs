@@ -27,6 +27,26 @@ pub struct History<'a> {
     pub minutes: &'a [MinuteEntry],
 }
 
+impl<'a> History<'a> {
+    /// That of somebody of whom nothing is known.
+    pub const NONE: History<'a> = History { entries: &[], minutes: &[] };
+
+    /// From when on all of a trait's realisations are there by the minute: of those before, only days are known. 0: all
+    /// are there, or none of them.
+    fn complete_from(&self, trait_id: TraitId) -> Minute {
+        let minutes = part_of(self.minutes, |entry| entry.trait_id, trait_id);
+        let entries = part_of(self.entries, |entry| entry.trait_id, trait_id);
+        let realised: usize = entries.iter().map(|entry| usize::from(entry.count)).sum();
+        if realised > minutes.len() { minutes.first().map_or(0, |oldest| oldest.minute) } else { 0 }
+    }
+}
+
+/// One trait's part of a list sorted by trait.
+fn part_of<E>(list: &[E], trait_of: impl Fn(&E) -> TraitId, trait_id: TraitId) -> &[E] {
+    let rest = &list[list.partition_point(|entry| trait_of(entry) < trait_id)..];
+    &rest[..rest.partition_point(|entry| trait_of(entry) == trait_id)]
+}
+
 /// The joint realisations of two profiles, a device's and a person's: what a merge rule has segments evaluated over.
 /// All memory is taken by [`JointHistory::new`].
 #[derive(Debug)]
@@ -43,7 +63,9 @@ impl JointHistory {
         }
     }
 
-    /// Joins two histories: counts of the same trait and day are summed, minutes stand side by side.
+    /// Joins two histories: counts of the same trait and day are summed, minutes stand side by side. Of a trait's
+    /// minutes those stay from which on both histories are complete: what is evaluated over minutes takes it that
+    /// realisations without one came before the oldest that is there.
     pub fn join<'a>(&'a mut self, one: History<'_>, other: History<'_>) -> History<'a> {
         self.entries.clear();
         let day_of = |entry: &TraitEntry| (entry.trait_id, entry.day);
@@ -57,7 +79,23 @@ impl JointHistory {
             },
         );
         self.minutes.clear();
-        merge(one.minutes, other.minutes, |a, b| a <= b, |entry| self.minutes.push(entry));
+        // Looked up once per trait.
+        let mut complete_from = (TraitId::default(), 0);
+        let mut is_first = true;
+        merge(
+            one.minutes,
+            other.minutes,
+            |a, b| a <= b,
+            |entry| {
+                if std::mem::take(&mut is_first) || complete_from.0 != entry.trait_id {
+                    let from = |history: History<'_>| history.complete_from(entry.trait_id);
+                    complete_from = (entry.trait_id, from(one).max(from(other)));
+                }
+                if entry.minute >= complete_from.1 {
+                    self.minutes.push(entry);
+                }
+            },
+        );
         History { entries: &self.entries, minutes: &self.minutes }
     }
 }
@@ -98,11 +136,16 @@ mod tests {
         days.iter().map(|(&(id, day), &count)| TraitEntry { trait_id: TraitId(id), day, count }).collect()
     }
 
+    /// Counts that come near their maximum, and counts near those of the minutes.
+    fn count() -> impl Strategy<Value = u16> {
+        prop_oneof![1..3u16, any::<u16>()]
+    }
+
     proptest! {
         #![proptest_config(cases(300))]
         #[test]
         fn joining_is_summing(
-            days in proptest::array::uniform2(proptest::collection::btree_map((0..5u32, 0..5u16), any::<u16>(), 0..20)),
+            days in proptest::array::uniform2(proptest::collection::btree_map((0..5u32, 0..5u16), count(), 0..9)),
             minutes in proptest::array::uniform2(proptest::collection::vec((0..4u32, 0..9u32), 0..20)),
         ) {
             let lists = days.each_ref().map(entries);
@@ -121,9 +164,18 @@ mod tests {
                 *sum = sum.saturating_add(count);
             }
             prop_assert_eq!(joined.entries, entries(&sums));
+            // Of each trait, what is not older than the oldest minute of a list that is short of some.
+            let is_known = |entry: &&MinuteEntry| {
+                [0, 1].into_iter().all(|i| {
+                    let kept: Vec<_> = minutes[i].iter().filter(|kept| kept.trait_id == entry.trait_id).collect();
+                    let realised = days[i].iter().filter(|((id, _), _)| *id == entry.trait_id.0);
+                    let realised: u64 = realised.map(|(_, count)| u64::from(*count)).sum();
+                    realised <= kept.len() as u64 || kept.first().is_none_or(|oldest| oldest.minute <= entry.minute)
+                })
+            };
             let mut all = minutes.concat();
             all.sort();
-            prop_assert_eq!(joined.minutes, all);
+            prop_assert_eq!(joined.minutes, all.iter().filter(is_known).copied().collect::<Vec<_>>());
         }
     }
 }

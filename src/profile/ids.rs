@@ -1,4 +1,7 @@
 //! The declared ids of one visitor, oldest first, their texts end to end in the same order.
+//!
+//! One of each account's may be marked as the one under which she was last signed in: what is declared of it later, or
+//! of others, does not change that.
 
 use crate::identity::AuthState;
 use crate::ids::DataSourceId;
@@ -9,6 +12,8 @@ use crate::limits::{DECLARED_ID_BYTES_MAX, DECLARED_IDS_PER_SOURCE_MAX, PROFILE_
 pub struct DeclaredId<'a> {
     pub source: DataSourceId,
     pub auth: AuthState,
+    /// The visitor was last signed in under this id.
+    pub last_authenticated: bool,
     pub text: &'a [u8],
 }
 
@@ -22,7 +27,15 @@ pub(super) struct Ids {
 struct Entry {
     source: DataSourceId,
     auth: AuthState,
+    last_authenticated: bool,
     bytes: u8,
+}
+
+impl Entry {
+    fn with(self, text: &[u8]) -> DeclaredId<'_> {
+        let Entry { source, auth, last_authenticated, .. } = self;
+        DeclaredId { source, auth, last_authenticated, text }
+    }
 }
 
 impl Ids {
@@ -46,12 +59,15 @@ impl Ids {
         self.entries.is_empty()
     }
 
-    /// Makes the id the latest. Out go, oldest first, what is over the limit of its data source and of the profile.
+    /// Makes the id the latest; a mark that it has stays. Out go, oldest first, what is over the limit of its data
+    /// source and of the profile.
     pub(super) fn put(&mut self, source: DataSourceId, auth: AuthState, text: &[u8]) -> bool {
         if text.is_empty() || text.len() > DECLARED_ID_BYTES_MAX {
             return false;
         }
+        let mut last_authenticated = false;
         if let Some(known) = self.position(source, text) {
+            last_authenticated = self.entries[known].last_authenticated;
             self.remove(known);
         } else if self.count_of(source) >= DECLARED_IDS_PER_SOURCE_MAX {
             let oldest = self.entries.iter().position(|entry| entry.source == source);
@@ -59,16 +75,33 @@ impl Ids {
         } else if self.entries.len() >= PROFILE_IDS_MAX {
             self.remove(0);
         }
-        self.append(source, auth, text)
+        self.append(DeclaredId { source, auth, last_authenticated, text })
+    }
+
+    /// Marks the id, if it is known, in the place of all others of which `is_alike` holds. Returns whether one of them
+    /// had the mark.
+    pub(super) fn mark(&mut self, source: DataSourceId, text: &[u8], is_alike: impl Fn(DataSourceId) -> bool) -> bool {
+        let known = self.position(source, text);
+        let mut had_other = false;
+        for (place, entry) in self.entries.iter_mut().enumerate() {
+            if Some(place) == known {
+                entry.last_authenticated = true;
+            } else if entry.last_authenticated && is_alike(entry.source) {
+                entry.last_authenticated = false;
+                had_other = true;
+            }
+        }
+        had_other
     }
 
     /// Appends an id as it was read from a record. False when the limits would not allow it.
-    pub(super) fn append(&mut self, source: DataSourceId, auth: AuthState, text: &[u8]) -> bool {
+    pub(super) fn append(&mut self, id: DeclaredId<'_>) -> bool {
+        let DeclaredId { source, auth, last_authenticated, text } = id;
         let Ok(bytes) = u8::try_from(text.len()) else { return false };
         if self.entries.len() >= PROFILE_IDS_MAX {
             return false;
         }
-        self.entries.push(Entry { source, auth, bytes });
+        self.entries.push(Entry { source, auth, last_authenticated, bytes });
         self.texts.extend_from_slice(text);
         true
     }
@@ -89,7 +122,7 @@ impl Ids {
             let start = end - usize::from(entry.bytes);
             let text = &self.texts[start..end];
             end = start;
-            DeclaredId { source: entry.source, auth: entry.auth, text }
+            entry.with(text)
         })
     }
 
@@ -100,7 +133,7 @@ impl Ids {
             let end = start + usize::from(entry.bytes);
             let text = &self.texts[start..end];
             start = end;
-            DeclaredId { source: entry.source, auth: entry.auth, text }
+            entry.with(text)
         })
     }
 
@@ -146,6 +179,24 @@ mod tests {
         let latest = ids.latest_of(DataSourceId(1)).unwrap();
         assert_eq!((latest.text, latest.auth), (&b"new"[..], AuthState::Authenticated));
         assert_eq!(ids.oldest_first().next().unwrap().auth, AuthState::Unknown);
+    }
+
+    #[test]
+    fn a_mark_stays_with_its_id_until_another_gets_it() {
+        let mut ids = Ids::new();
+        let marked = |ids: &Ids| ids.iter().filter(|id| id.last_authenticated).map(|id| id.text[0]).collect::<Vec<_>>();
+        let is_ours = |source: DataSourceId| source.0 < 10;
+        for (source, text) in [(1, b"a"), (1, b"b"), (2, b"c"), (10, b"d")] {
+            ids.put(DataSourceId(source), AuthState::Authenticated, text);
+        }
+        assert!(!ids.mark(DataSourceId(10), b"d", |source| !is_ours(source)));
+        assert!(!ids.mark(DataSourceId(1), b"a", is_ours));
+        assert_eq!(marked(&ids), *b"da");
+        ids.put(DataSourceId(1), AuthState::LoggedOut, b"a");
+        assert_eq!(marked(&ids), *b"ad");
+        assert!(ids.mark(DataSourceId(2), b"c", is_ours));
+        assert_eq!(marked(&ids), *b"dc");
+        assert!(!ids.mark(DataSourceId(2), b"c", is_ours));
     }
 
     proptest! {

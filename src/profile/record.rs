@@ -40,6 +40,8 @@ pub struct Profile {
     pub(super) changed: Vec<TraitId>,
     /// Whether there were more than fit.
     pub(super) is_changed_beyond: bool,
+    /// Traits that are not among the entries yet.
+    pub(super) arrivals: Vec<TraitId>,
     /// Where segments are merged.
     merged: Vec<SegmentId>,
 }
@@ -80,6 +82,7 @@ impl Profile {
             is_expiry_known: true,
             changed: Vec::with_capacity(CHANGED_TRAITS_MAX),
             is_changed_beyond: false,
+            arrivals: Vec::with_capacity(PROFILE_ENTRIES_MAX),
             merged: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
         }
     }
@@ -189,6 +192,22 @@ impl Profile {
     /// Remembers an id that was declared for this visitor, as the latest. Returns false when it is empty or too long.
     pub fn put_id(&mut self, source: DataSourceId, auth: AuthState, text: &[u8]) -> bool {
         self.ids.put(source, auth, text)
+    }
+
+    /// Notes that the visitor is signed in under this id, which was put before; of the other ids at data sources of
+    /// which `is_alike` holds none is the last one any more. Returns whether one was.
+    pub fn mark_authenticated(
+        &mut self,
+        source: DataSourceId,
+        text: &[u8],
+        is_alike: impl Fn(DataSourceId) -> bool,
+    ) -> bool {
+        self.ids.mark(source, text, is_alike)
+    }
+
+    /// The id at one of these data sources under which the visitor was last signed in.
+    pub fn last_authenticated(&self, is_meant: impl Fn(DataSourceId) -> bool) -> Option<DeclaredId<'_>> {
+        self.ids.iter().find(|id| id.last_authenticated && is_meant(id.source))
     }
 
     /// Sets the state of the data source's latest id, if there is one.

@@ -1,4 +1,4 @@
-//! One shard's profiles: a hash table of fixed size whose records are chains of cells.
+//! One shard's profiles: a hash table of fixed size whose records are made of cells.
 //!
 //! Buckets are one cache line of eight slots; a visitor's slot is in one of two buckets that the keyed hash names. With
 //! two choices, a table whose slots are 80 % taken finds room for all but 0.02 % of new visitors (with one choice, for
@@ -22,11 +22,14 @@ const SLOTS: usize = 8;
 /// With records of two cells, cells run out as eight in ten slots are taken.
 const CELLS_PER_BUCKET: usize = 13;
 
-const _: () = assert!(HEADER_BYTES <= PAYLOAD_BYTES, "a header is read off a chain's first cell");
+const _: () = assert!(HEADER_BYTES <= PAYLOAD_BYTES, "a header is read off a record's first cell");
 const _: () = assert!(
     BUDGET_BYTES_MIN / CELL_BYTES / (1 + CELLS_PER_BUCKET) * CELLS_PER_BUCKET
-        > RECORD_BYTES_MAX.div_ceil(PAYLOAD_BYTES)
+        > CellPool::cells_for(RECORD_BYTES_MAX) as usize
 );
+
+/// The most that [`ProfileTable::record`] returns of a profile that has nothing but traits.
+pub const TRAITS_RECORD_BYTES_MAX: usize = codec::TRAITS_RECORD_BYTES_MAX + PAYLOAD_BYTES;
 
 /// A shard's profiles.
 #[derive(Debug)]
@@ -142,14 +145,25 @@ impl ProfileTable {
 
     /// Reads the visitor's record into `profile`. If there is none, `profile` is cleared to be this visitor's first.
     pub fn load(&mut self, uuid: Uuid, profile: &mut Profile) -> bool {
-        let Some(place) = self.find(self.hash.uuid(uuid), uuid) else {
+        if !self.read(uuid) {
             profile.clear(uuid);
             return false;
-        };
-        self.record.clear();
-        self.cells.read(self.slot(place).first_cell(), &mut self.record);
+        }
         codec::decode(&self.record, profile).expect("a record is as it was written");
         true
+    }
+
+    /// Reads the visitor's record for [`ProfileTable::record`]. Returns whether there is one.
+    pub fn read(&mut self, uuid: Uuid) -> bool {
+        let Some(place) = self.find(self.hash.uuid(uuid), uuid) else { return false };
+        self.record.clear();
+        self.cells.read(self.slot(place).first_cell(), &mut self.record);
+        true
+    }
+
+    /// The record that was last read or stored, for another table's shard. Bytes may follow it that mean nothing.
+    pub fn record(&self) -> &[u8] {
+        &self.record
     }
 
     /// Whether there is a record of the visitor.
@@ -242,7 +256,7 @@ impl ProfileTable {
         if needed <= self.cells.free() {
             return;
         }
-        let held = self.cells.chain_length(spared_cell);
+        let held = self.cells.length(spared_cell);
         while needed > self.cells.free() + held {
             let neighbour = self.bucket_after(self.evict_bucket);
             self.evict_from([self.evict_bucket, neighbour], spared_cell, now);

@@ -7,26 +7,39 @@ use crate::clock::{Day, Minute};
 use crate::ids::TraitId;
 use crate::limits::{PROFILE_ENTRIES_MAX, PROFILE_MINUTES_MAX};
 
-/// What realising a trait cost.
+/// What realising traits cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Realised {
-    /// The day's count stands at its maximum.
-    pub saturated: bool,
-    /// The profile was full: its oldest entry went.
-    pub dropped_entry: bool,
-    /// The profile's minutes were full: the oldest went.
-    pub dropped_minute: bool,
+    /// Counts of the day that stand at their maximum.
+    pub saturated: u32,
+    /// The profile was full: so many of its oldest entries went, or of the new ones when those alone are too many.
+    pub dropped_entries: u32,
+    /// The profile's minutes were full: so many of the oldest went.
+    pub dropped_minutes: u32,
 }
 
 impl Profile {
-    /// Adds one to the trait's count of `day`, and `minute` to its minutes when the config keeps those.
-    pub fn realise(&mut self, trait_id: TraitId, info: TraitInfo, day: Day, minute: Minute) -> Realised {
-        let mut realised = self.count(trait_id, day);
-        if info.minutes_kept > 0 {
-            realised.dropped_minute = self.note_minute(MinuteEntry { trait_id, minute }, info.minutes_kept.into());
+    /// Adds one to the count of `day` of each of `traits`, which ascend, no two alike, and `minute` to the minutes of
+    /// those of which the config keeps any. What is new is brought in by one walk from behind, and what it displaces
+    /// goes in one: a full profile of a visitor who realises many traits would be moved about for each of them.
+    pub fn realise(
+        &mut self,
+        traits: &[TraitId],
+        info_of: impl Fn(TraitId) -> TraitInfo,
+        day: Day,
+        minute: Minute,
+    ) -> Realised {
+        debug_assert!(traits.is_sorted_by(|a, b| a < b), "traits come ascending");
+        let mut realised = self.count(traits, day);
+        for &trait_id in traits {
+            let info = info_of(trait_id);
+            if info.minutes_kept > 0 {
+                let dropped = self.note_minute(MinuteEntry { trait_id, minute }, info.minutes_kept.into());
+                realised.dropped_minutes += u32::from(dropped);
+            }
+            self.note_held_until(info.held_until(day));
+            self.note_change(trait_id);
         }
-        self.note_held_until(info.held_until(day));
-        self.note_change(trait_id);
         realised
     }
 
@@ -115,25 +128,70 @@ impl Profile {
         self.entries.binary_search_by_key(&trait_id, |entry| entry.trait_id).is_ok()
     }
 
-    fn count(&mut self, trait_id: TraitId, day: Day) -> Realised {
+    fn count(&mut self, traits: &[TraitId], day: Day) -> Realised {
         let mut realised = Realised::default();
-        match self.position(trait_id, day) {
-            Ok(known) => {
-                let count = &mut self.entries[known].count;
-                realised.saturated = *count == u16::MAX;
-                *count = count.saturating_add(1);
-            }
-            Err(place) => {
-                let entry = TraitEntry { trait_id, day, count: 1 };
-                if self.entries.len() >= PROFILE_ENTRIES_MAX {
-                    self.replace_oldest_entry(entry, place);
-                    realised.dropped_entry = true;
-                } else {
-                    self.entries.insert(place, entry);
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        arrivals.clear();
+        let mut from = 0;
+        for &trait_id in traits {
+            let sought = |entry: &TraitEntry| (entry.trait_id, entry.day).cmp(&(trait_id, day));
+            match self.entries[from..].binary_search_by(sought) {
+                Ok(known) => {
+                    from += known;
+                    let count = &mut self.entries[from].count;
+                    realised.saturated += u32::from(*count == u16::MAX);
+                    *count = count.saturating_add(1);
+                }
+                Err(place) => {
+                    from += place;
+                    if arrivals.len() < PROFILE_ENTRIES_MAX {
+                        arrivals.push(trait_id);
+                    } else {
+                        realised.dropped_entries += 1;
+                    }
                 }
             }
         }
+        let surplus = (self.entries.len() + arrivals.len()).saturating_sub(PROFILE_ENTRIES_MAX);
+        self.drop_oldest(surplus);
+        realised.dropped_entries += surplus as u32;
+        self.bring_in(&arrivals, day);
+        self.arrivals = arrivals;
         realised
+    }
+
+    /// Puts a new entry of `day` for each of `traits`, which ascend, among the others: from behind, so that what lies
+    /// between moves once.
+    fn bring_in(&mut self, traits: &[TraitId], day: Day) {
+        let mut rest = self.entries.len();
+        self.entries.resize(rest + traits.len(), TraitEntry::default());
+        for (left, &trait_id) in traits.iter().enumerate().rev() {
+            let place = self.entries[..rest].partition_point(|entry| (entry.trait_id, entry.day) < (trait_id, day));
+            self.entries.copy_within(place..rest, place + left + 1);
+            self.entries[place + left] = TraitEntry { trait_id, day, count: 1 };
+            rest = place;
+        }
+    }
+
+    /// Forgets so many of the oldest entries.
+    fn drop_oldest(&mut self, mut surplus: usize) {
+        if surplus == 0 {
+            return;
+        }
+        let mut entries = std::mem::take(&mut self.entries);
+        while surplus > 0 {
+            let oldest = entries.iter().map(|entry| entry.day).min().expect("there are more entries than surplus ones");
+            entries.retain(|entry| {
+                let goes = entry.day == oldest && surplus > 0;
+                if goes {
+                    surplus -= 1;
+                    self.note_change(entry.trait_id);
+                }
+                !goes
+            });
+        }
+        self.entries = entries;
+        self.drop_minutes_without_entries();
     }
 
     /// Returns whether another minute was dropped because the profile holds too many.
@@ -161,28 +219,6 @@ impl Profile {
     fn note_held_until(&mut self, day: Day) {
         self.traits_until = self.traits_until.max(day);
         self.next_expiry = self.next_expiry.min(day.saturating_add(1));
-    }
-
-    fn position(&self, trait_id: TraitId, day: Day) -> Result<usize, usize> {
-        self.entries.binary_search_by_key(&(trait_id, day), |entry| (entry.trait_id, entry.day))
-    }
-
-    /// Puts an entry at its place among the others, from which the oldest goes: what lies between the two moves by one.
-    fn replace_oldest_entry(&mut self, entry: TraitEntry, place: usize) {
-        let oldest = (0..self.entries.len()).min_by_key(|&i| self.entries[i].day);
-        let oldest = oldest.expect("a full profile has an oldest entry");
-        let gone = self.entries[oldest];
-        if oldest < place {
-            self.entries.copy_within(oldest + 1..place, oldest);
-            self.entries[place - 1] = entry;
-        } else {
-            self.entries.copy_within(place..oldest, place + 1);
-            self.entries[place] = entry;
-        }
-        if !self.holds(gone.trait_id) {
-            self.drop_minutes(gone.trait_id);
-        }
-        self.note_change(gone.trait_id);
     }
 
     fn drop_minutes(&mut self, trait_id: TraitId) {
@@ -229,6 +265,10 @@ mod tests {
         TraitInfo { account: AccountIndex(0), ttl_days, window_days, minutes_kept }
     }
 
+    fn realise(profile: &mut Profile, trait_id: u32, info: TraitInfo, day: Day, minute: Minute) -> Realised {
+        profile.realise(&[TraitId(trait_id)], |_| info, day, minute)
+    }
+
     fn entries(profile: &Profile) -> Vec<(u32, Day, u16)> {
         profile.history().entries.iter().map(|entry| (entry.trait_id.0, entry.day, entry.count)).collect()
     }
@@ -241,21 +281,21 @@ mod tests {
     fn a_days_count_saturates_and_says_so() {
         let mut profile = Profile::new();
         for _ in 0..u16::MAX {
-            assert_eq!(profile.realise(TraitId(1), info(0, 0, 0), 5, 0), Realised::default());
+            assert_eq!(realise(&mut profile, 1, info(0, 0, 0), 5, 0), Realised::default());
         }
-        assert!(profile.realise(TraitId(1), info(0, 0, 0), 5, 0).saturated);
+        assert!(realise(&mut profile, 1, info(0, 0, 0), 5, 0).saturated == 1);
         assert_eq!(entries(&profile), [(1, 5, u16::MAX)]);
     }
 
     #[test]
     fn a_full_profile_drops_its_oldest_entry() {
         let mut profile = Profile::new();
-        profile.realise(TraitId(7), info(0, 0, 4), 1, 100);
+        realise(&mut profile, 7, info(0, 0, 4), 1, 100);
         for i in 1..PROFILE_ENTRIES_MAX as u32 {
-            assert!(!profile.realise(TraitId(i * 10), info(0, 0, 0), 9, 0).dropped_entry);
+            assert!(realise(&mut profile, i * 10, info(0, 0, 0), 9, 0).dropped_entries == 0);
         }
         assert!(profile.holds(TraitId(7)));
-        assert!(profile.realise(TraitId(5), info(0, 0, 0), 10, 0).dropped_entry);
+        assert!(realise(&mut profile, 5, info(0, 0, 0), 10, 0).dropped_entries > 0);
         assert!(!profile.holds(TraitId(7)));
         assert_eq!(minutes(&profile), []);
         assert_eq!(profile.entries.len(), PROFILE_ENTRIES_MAX);
@@ -263,12 +303,34 @@ mod tests {
     }
 
     #[test]
+    fn a_full_profile_takes_many_for_as_many_of_its_oldest() {
+        let mut profile = Profile::new();
+        let day_of = |i: u32| 100 + (i * 7 % 13) as Day;
+        for i in 0..PROFILE_ENTRIES_MAX as u32 {
+            realise(&mut profile, i * 2, info(0, 0, 0), day_of(i), 0);
+        }
+        let mut expected: Vec<_> = entries(&profile);
+        let arrivals: Vec<TraitId> = (0..700).map(|i| TraitId(i * 9 + i % 2)).collect();
+        let realised = profile.realise(&arrivals, |_| info(0, 0, 0), 200, 0);
+        expected.sort_by_key(|entry| entry.1);
+        expected.drain(..arrivals.len());
+        expected.extend(arrivals.iter().map(|id| (id.0, 200, 1)));
+        expected.sort_unstable();
+        assert_eq!(realised.dropped_entries as usize, arrivals.len());
+        assert_eq!(entries(&profile), expected);
+        assert_eq!(profile.entries.capacity(), PROFILE_ENTRIES_MAX);
+        let too_many: Vec<TraitId> = (0..PROFILE_ENTRIES_MAX as u32 + 5).map(TraitId).collect();
+        assert_eq!(profile.realise(&too_many, |_| info(0, 0, 0), 201, 0).dropped_entries as usize, too_many.len());
+        assert!(profile.entries.iter().all(|entry| entry.day == 201) && profile.entries.len() == PROFILE_ENTRIES_MAX);
+    }
+
+    #[test]
     fn a_trait_keeps_its_latest_minutes() {
         let mut profile = Profile::new();
         for minute in [10, 30, 20, 30, 5] {
-            profile.realise(TraitId(2), info(0, 0, 3), 1, minute);
+            realise(&mut profile, 2, info(0, 0, 3), 1, minute);
         }
-        profile.realise(TraitId(1), info(0, 0, 1), 1, 99);
+        realise(&mut profile, 1, info(0, 0, 1), 1, 99);
         assert_eq!(minutes(&profile), [(1, 99), (2, 20), (2, 30), (2, 30)]);
         profile.fold(1, &TraitCatalog::new([(TraitId(2), info(0, 0, 2)), (TraitId(1), info(0, 0, 0))]));
         assert_eq!(minutes(&profile), [(2, 30), (2, 30)]);
@@ -281,8 +343,8 @@ mod tests {
         let mut dropped = 0;
         for minute in 0..MINUTES_PER_TRAIT_MAX as u32 {
             for id in 0..traits {
-                let realised = profile.realise(TraitId(id), info(0, 0, MINUTES_PER_TRAIT_MAX as u8), 1, minute);
-                dropped += usize::from(realised.dropped_minute);
+                let realised = realise(&mut profile, id, info(0, 0, MINUTES_PER_TRAIT_MAX as u8), 1, minute);
+                dropped += realised.dropped_minutes as usize;
             }
         }
         assert_eq!(dropped, MINUTES_PER_TRAIT_MAX);
@@ -294,10 +356,10 @@ mod tests {
     fn a_trait_lives_to_the_end_of_its_last_day() {
         let catalog = TraitCatalog::new([(TraitId(1), info(1, 0, 1)), (TraitId(2), info(0, 0, 0))]);
         let mut profile = Profile::new();
-        profile.realise(TraitId(1), info(1, 0, 1), 10, 7);
-        profile.realise(TraitId(1), info(1, 0, 1), 12, 8);
-        profile.realise(TraitId(2), info(0, 0, 0), 10, 0);
-        profile.realise(TraitId(3), info(120, 0, 0), 10, 0);
+        realise(&mut profile, 1, info(1, 0, 1), 10, 7);
+        realise(&mut profile, 1, info(1, 0, 1), 12, 8);
+        realise(&mut profile, 2, info(0, 0, 0), 10, 0);
+        realise(&mut profile, 3, info(120, 0, 0), 10, 0);
         assert_eq!(profile.expire(13, &catalog), 0);
         assert_eq!((profile.next_expiry(), profile.keep_until()), (14 * 1_440, Day::MAX));
         assert_eq!(profile.expire(14, &catalog), 1);
@@ -317,9 +379,9 @@ mod tests {
         let catalog = TraitCatalog::new([(TraitId(1), info(0, 5, 0)), (TraitId(2), info(0, 0, 0))]);
         let mut profile = Profile::new();
         for day in [80, 90, 94, 95, 100] {
-            profile.realise(TraitId(1), info(0, 5, 0), day, 0);
-            profile.realise(TraitId(2), info(0, 0, 0), day, 0);
-            profile.realise(TraitId(3), info(0, 0, 0), day, 0);
+            realise(&mut profile, 1, info(0, 5, 0), day, 0);
+            realise(&mut profile, 2, info(0, 0, 0), day, 0);
+            realise(&mut profile, 3, info(0, 0, 0), day, 0);
         }
         profile.fold(100, &catalog);
         let unknown_stays = [(3, 80, 1), (3, 90, 1), (3, 94, 1), (3, 95, 1), (3, 100, 1)];
@@ -366,7 +428,6 @@ mod tests {
             let mut today = 20_000;
             for (operation, id, days, minute) in steps {
                 today += days;
-                let keeping = catalog.keeping(TraitId(id));
                 match operation {
                     0 => {
                         profile.drop_trait(TraitId(id));
@@ -401,11 +462,18 @@ mod tests {
                         }
                     }
                     _ => {
-                        prop_assert_eq!(profile.realise(TraitId(id), keeping, today, minute), Realised::default());
-                        *model.days.entry((id, today)).or_default() += 1;
-                        if keeping.minutes_kept > 0 {
-                            model.minutes.push((id, minute));
-                            model.keep_latest_minutes(id, keeping.minutes_kept.into());
+                        let is_meant = |other: &u32| *other == id || operation > 6 && minute >> other & 1 == 1;
+                        let ids: Vec<u32> = (0..8).filter(is_meant).collect();
+                        let traits: Vec<TraitId> = ids.iter().copied().map(TraitId).collect();
+                        let realised = profile.realise(&traits, |id| catalog.keeping(id), today, minute);
+                        prop_assert_eq!(realised, Realised::default());
+                        for id in ids {
+                            let keeping = catalog.keeping(TraitId(id));
+                            *model.days.entry((id, today)).or_default() += 1;
+                            if keeping.minutes_kept > 0 {
+                                model.minutes.push((id, minute));
+                                model.keep_latest_minutes(id, keeping.minutes_kept.into());
+                            }
                         }
                     }
                 }

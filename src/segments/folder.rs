@@ -35,8 +35,8 @@ pub enum FolderFaultKind {
 }
 
 impl Folders {
-    /// `folders` are folders and their children, which are folders as well or traits. On failure what is wrong with each
-    /// one that is to blame itself.
+    /// `folders` are folders and their children, which are folders as well or traits. On failure what is wrong with
+    /// each one that is to blame itself.
     pub fn compile(folders: &[(TraitId, Vec<TraitId>)]) -> Result<Folders, Vec<FolderFault>> {
         let places = folders.iter().enumerate().map(|(index, (id, _))| (*id, index)).collect();
         let mut walk = Walk { folders, places, found: vec![None; folders.len()], faults: Vec::new() };

@@ -5,6 +5,7 @@ use crate::profile::history::{MinuteEntry, TraitEntry};
 
 mod cases;
 mod folders;
+mod joint;
 mod properties;
 
 const MINUTE_MS: u64 = 60_000;

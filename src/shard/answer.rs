@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::Shard;
 use super::client::Served;
 use super::edge::Arrival;
+use super::identify;
 use super::job::Context;
 use super::prepare::Prepared;
 use super::values::Values;
@@ -17,6 +18,7 @@ use crate::event::call::{Call, MediaEvent, Platform, SegmentList};
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::{host, redirect};
 use crate::http::{Method, Request, Version, status};
+use crate::identity::Uuid;
 use crate::ids::SegmentId;
 use crate::limits::{DESTINATION_ENTRIES_MAX, LOCATION_BYTES_MAX, TARGET_BYTES_MAX};
 use crate::privacy::Use;
@@ -104,7 +106,6 @@ impl Shard {
     ) -> Option<Buffer> {
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);
-        let overloaded = errors.contains(ErrorCode::Unspecified);
         let rules = prepared.rules;
         let region = Some(rules.server.region);
         if is_id {
@@ -126,11 +127,15 @@ impl Shard {
             let envelope = self.envelope(io, context, prepared);
             self.write_answer(|out| answer::pixel(out, &envelope, errors))
         } else {
-            // A caller that can't be served now keeps the identity that it has.
-            let uuid = if overloaded { prepared.call.uuid } else { None };
+            // A caller that can't be served now keeps the identity that it has. (The call itself brings the same error
+            // for a bad callback, whoever it is about.)
+            let is_kept = context.errors.contains(ErrorCode::Unspecified) && prepared.decision.error().is_none();
+            let cookie = identify::cookie_of(prepared);
+            let named = || identify::claim(prepared, cookie, &mut ErrorSet::default());
+            let uuid = is_kept.then(named).flatten().map(Uuid::digits);
             let nothing = prepared.call.segments != SegmentList::No;
             let event = EventAnswer {
-                uuid,
+                uuid: uuid.as_ref().map(|uuid| &uuid[..]),
                 region,
                 destinations: prepared.call.destinations.then_some(&[]),
                 traits: nothing.then_some(&[]),

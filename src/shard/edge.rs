@@ -1,20 +1,18 @@
 //! A request at the shard that owns its connection: which endpoint, which account, whom it is about, where it goes.
 
-use smallvec::SmallVec;
-
 use super::client::Served;
-use super::identify::{self, ValidId};
+use super::identify;
 use super::job::{Context, Job, Visitor};
+use super::person::Parking;
 use super::prepare::{self, Caller, Prepared};
 use super::visit::Visited;
 use super::{Message, Shard};
 use crate::event::answer::{self, Fault};
 use crate::event::endpoint::{Admission, Endpoint};
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::http::{Request, request};
+use crate::http::Request;
 use crate::identity::{KeyedHash, Uuid};
 use crate::ids::ShardId;
-use crate::limits::DECLARED_IDS_MAX;
 use crate::reactor::{Buffer, ConnId, Io};
 use crate::ruleset::Ruleset;
 
@@ -142,12 +140,11 @@ impl Shard {
             }
             return Served::from(self.anonymous(io, &arrival.context, prepared, is_id));
         }
-        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-        identify::valid_ids(prepared, &mut ids, errors);
+        errors.extend(prepared.id_errors);
         let cookie = identify::cookie_of(prepared);
         let claim = match identify::claim(prepared, cookie, errors) {
             Some(uuid) => Some((uuid, false)),
-            None => match identify::resolvable(prepared, &ids, arrival.context.address, &self.id_hash) {
+            None => match identify::resolvable(prepared, arrival.context.address, &self.id_hash) {
                 Ok(key) => {
                     let owner = key.shard(self.plan.shards);
                     if owner != self.id {
@@ -185,20 +182,23 @@ impl Shard {
         if home != self.id {
             return self.send_home(io, arrival, prepared, home);
         }
-        let request_bytes = arrival.head.len() + arrival.body.len();
-        let can_park = self.can_make_job(request_bytes);
-        match self.visit(io, &arrival.context, prepared, can_park) {
+        let parking = Parking::Made { request_bytes: arrival.head.len() + arrival.body.len() };
+        match self.visit(io, &arrival.context, prepared, parking) {
             Visited::Answer(answer) => Served::from(answer),
-            Visited::Waits(wait) => match self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) {
+            Visited::Waits(wait) => match self.make_job(arrival) {
                 Some(job) => {
                     self.park(io, job, wait, prepared.rules.epoch);
                     Served::Waiting
                 }
                 // What was asked of the partners took the last buffer: they are asked, but nobody waits.
                 None => {
+                    assert!(!wait.asks_person, "an errand is sent after there is known to be room for its job");
                     self.metrics.totals.parked_refused.increment();
                     self.jobs.release(wait.at);
-                    Served::from(self.conclude(io, &arrival.context, prepared, 0))
+                    match self.conclude(io, &arrival.context, prepared, 0, Parking::Never) {
+                        Visited::Answer(answer) => Served::from(answer),
+                        Visited::Waits(_) => unreachable!("what can't be parked does not wait"),
+                    }
                 }
             },
         }
@@ -230,7 +230,7 @@ impl Shard {
         }
         // A small one: a large one would pass for the other shard's own when it comes back.
         let room = self.buffers.take_small()?;
-        match self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) {
+        match self.make_job(arrival) {
             Some(mut job) => {
                 job.room = Some(room);
                 Some(job)
@@ -274,8 +274,7 @@ impl Shard {
     ) {
         self.credits.came_back(from);
         let rules = self.current_rules();
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let is_id = matches!(request.path, b"/id" | b"/id/rd");
         let mut arrival = Arrival { request: &request, head, body, context: job.context, close: job.close };
         let served = self.with_job(io, &rules, &job, |shard, io, prepared| {

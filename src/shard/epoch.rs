@@ -35,6 +35,8 @@ pub struct Epoch {
 pub(super) struct AccountScratch {
     pub matcher: MatcherScratch,
     pub program: ProgramScratch,
+    /// By merge rule.
+    pub merged: Box<[ProgramScratch]>,
 }
 
 /// What a shard knows of a partner at run time.
@@ -51,10 +53,11 @@ pub(super) struct PartnerRuntime {
 impl Epoch {
     /// Allocates all that using `ruleset` needs.
     pub fn new(ruleset: &Arc<Ruleset>, addresses: impl Fn(PartnerIndex) -> Box<[SocketAddr]>) -> Epoch {
-        let scratch = ruleset
-            .accounts
-            .iter()
-            .map(|account| AccountScratch { matcher: account.matcher.scratch(), program: account.program.scratch() });
+        let scratch = ruleset.accounts.iter().map(|account| AccountScratch {
+            matcher: account.matcher.scratch(),
+            program: account.program.scratch(),
+            merged: account.merged.iter().map(|merged| merged.program.scratch()).collect(),
+        });
         let partners = ruleset.partners.iter().enumerate().map(|(index, partner)| PartnerRuntime {
             pool: Pool::new(partner.pool),
             health: Health::default(),

@@ -6,9 +6,11 @@
 
 use std::collections::VecDeque;
 
-use super::job::{Context, Job};
+use super::edge::Arrival;
+use super::job::Job;
 use super::plan::LARGE_BUFFERS_MAX;
 use super::{Message, Shard};
+use crate::http::Outline;
 use crate::identity::{KeyedHash, Uuid};
 use crate::ids::ShardId;
 use crate::limits::BUFFER_SMALL_BYTES;
@@ -62,15 +64,17 @@ impl Shard {
     }
 
     /// Makes a job of a request; `None` when the pools don't allow it.
-    pub(super) fn make_job(&mut self, context: Context, head: &[u8], body: &[u8], close: bool) -> Option<Box<Job>> {
+    pub(super) fn make_job(&mut self, arrival: &Arrival<'_>) -> Option<Box<Job>> {
+        let Arrival { request, head, body, context, close } = *arrival;
+        let outline = Some(Outline::new(request, head));
         let mut job = self.spare_jobs.pop()?;
-        let Some(mut request) = self.buffers.take(head.len() + body.len()) else {
+        let Some(mut bytes) = self.buffers.take(head.len() + body.len()) else {
             self.spare_jobs.push(job);
             return None;
         };
-        let fits = request.extend(head) && request.extend(body);
+        let fits = bytes.extend(head) && bytes.extend(body);
         debug_assert!(fits, "a buffer of the asked size was taken");
-        *job = Job { request: Some(request), head_bytes: head.len(), close, ..Job::new(context) };
+        *job = Job { request: Some(bytes), outline, close, ..Job::new(context) };
         Some(job)
     }
 

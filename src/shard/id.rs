@@ -3,8 +3,6 @@
 //! The ECID is arithmetic, so the edge shard answers. A call that declares ids goes to the visitor's home, where her
 //! profile remembers them as `/event` would.
 
-use smallvec::SmallVec;
-
 use super::answer::{ID_SYNC_TTL_S, OPT_OUT_TTL_S};
 use super::client::Served;
 use super::edge::Arrival;
@@ -13,7 +11,7 @@ use super::job::Context;
 use super::prepare::Prepared;
 use super::{Message, Shard};
 use crate::event::answer::{self, IdAnswer};
-use crate::event::errors::{ErrorCode, ErrorSet};
+use crate::event::errors::ErrorCode;
 use crate::http::Method;
 use crate::ids::DataSourceId;
 use crate::privacy::Use;
@@ -45,10 +43,8 @@ impl Shard {
                 return Served::from(self.test_cookies(io, arrival, prepared));
             }
         }
-        let mut ids = SmallVec::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
         let home = self.home_of(visitor.uuid);
-        if !ids.is_empty() && home != self.id {
+        if !prepared.ids.is_empty() && home != self.id {
             return self.send_home(io, arrival, prepared, home);
         }
         Served::from(self.identify(io, &arrival.context, prepared))
@@ -61,19 +57,14 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
     ) -> Option<Buffer> {
-        let mut ids = SmallVec::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
-        if !ids.is_empty() {
+        if !prepared.ids.is_empty() {
             let now = io.now();
             let mut profile = self.take_profile();
             self.open_profile(now, context.visitor.uuid, prepared, &mut profile);
             self.store_profile(now, &mut profile);
             self.profile = Some(profile);
         }
-        for id in &ids {
-            let key = self.id_hash.declared(id.source, id.id);
-            self.put_id(key, context.visitor.uuid);
-        }
+        self.put_ids(context.visitor.uuid, prepared);
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);
         let ecid = prepared.ecid_key.ecid(context.visitor.uuid).digits();

@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 use super::job::Visitor;
 use super::prepare::{Caller, Prepared};
 use crate::event::cookie::VisitorCookie;
-use crate::event::declared::{DeclaredId, Scope};
+use crate::event::declared::{Authentication, DeclaredId, Scope};
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::identity::{Generator, IdHash, KeyedHash, Mid, TableHash, Uuid};
+use crate::identity::{AuthState, Generator, IdHash, KeyedHash, Mid, TableHash, Uuid};
 use crate::ids::{AccountIndex, DataSourceId, ShardId};
 use crate::limits::{DECLARED_ID_BYTES_MAX, DECLARED_IDS_MAX, DECLARED_IDS_PER_NAMESPACE_MAX, DECLARED_IDS_READ_MAX};
 use crate::privacy::Use;
@@ -23,7 +23,7 @@ use crate::ruleset::{IdFormat, Resolve, Ruleset};
 pub(super) struct ValidId<'a> {
     pub source: DataSourceId,
     pub id: &'a [u8],
-    pub authentication: u8,
+    pub authentication: AuthState,
 }
 
 /// Reads `d_uuid`, `d_mid` and the cookie.
@@ -62,7 +62,6 @@ pub(super) fn cookie_of(prepared: &Prepared<'_>) -> Option<Uuid> {
 /// The first declared id by which this caller may find a visitor: an error when it presents a wrong token.
 pub(super) fn resolvable(
     prepared: &Prepared<'_>,
-    ids: &[ValidId<'_>],
     address: IpAddr,
     hash: &IdHash,
 ) -> Result<KeyedHash, Option<ErrorCode>> {
@@ -81,7 +80,15 @@ pub(super) fn resolvable(
         Resolve::Server => is_trusted,
         Resolve::Any => true,
     };
-    ids.iter().find(may_resolve).map(|id| hash.declared(id.source, id.id)).ok_or(None)
+    prepared.ids.iter().find(may_resolve).map(|id| hash.declared(id.source, id.id)).ok_or(None)
+}
+
+/// The person who is signed in by this call: of several the first.
+pub(super) fn signed_in<'p, 'a>(prepared: &'p Prepared<'a>) -> Option<&'p ValidId<'a>> {
+    let is_person = |id: &&ValidId<'_>| {
+        id.authentication == AuthState::Authenticated && prepared.rules.names_persons(id.source, prepared.account_index)
+    };
+    prepared.ids.iter().find(is_person)
 }
 
 /// RFC 6750; the scheme's name is in any case (RFC 9110, section 11.1).
@@ -120,18 +127,9 @@ pub(super) fn draw(generator: &mut Generator, shard: ShardId, hash: &TableHash, 
     generator.uuid_owned_by(shard, hash, shards)
 }
 
-/// The declared ids of a call that count.
-pub(super) fn valid_ids<'a>(
-    prepared: &Prepared<'a>,
-    valid: &mut SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]>,
-    errors: &mut ErrorSet,
-) {
-    valid_ids_of(prepared.rules, Some(prepared.account_index), &prepared.call.declared_ids, valid, errors);
-}
-
 /// Checks declared ids: name-space limit first, then ten, and only valid ids count. Where no account calls, that of the
 /// data source does.
-pub(super) fn valid_ids_of<'a>(
+pub(super) fn valid_ids<'a>(
     rules: &Ruleset,
     account: Option<AccountIndex>,
     declared_ids: &[DeclaredId<'a>],
@@ -200,5 +198,10 @@ fn check<'a>(
     if source.format != IdFormat::Any && !source.format.accepts(text) {
         return Err(ErrorCode::GlobalDeviceIdInvalid);
     }
-    Ok(ValidId { source: source.id, id: text, authentication: declared.authentication as u8 })
+    let authentication = match declared.authentication {
+        Authentication::Unknown => AuthState::Unknown,
+        Authentication::Authenticated => AuthState::Authenticated,
+        Authentication::LoggedOut => AuthState::LoggedOut,
+    };
+    Ok(ValidId { source: source.id, id: text, authentication })
 }

@@ -1,12 +1,14 @@
 //! A job is a request that outlives the turn in which it arrived: it waits for partners, or is with another core.
 //!
-//! It owns copies of the request's bytes, not what was decoded from them: decoding is a pure function that costs about
-//! a microsecond, so whoever goes on with a job decodes again, and nothing borrowed is ever parked. A job is moved
+//! It owns copies of the request's bytes and knows where in them the parts of the head lie. What a call says is decoded
+//! again by whoever goes on with a job, for that is a pure function that costs about a microsecond; so nothing borrowed
+//! is ever parked. A job is moved
 //! between cores, box and buffers together, and comes back to the core that made it; so no memory is shared.
 
 use std::net::IpAddr;
 
 use crate::event::errors::ErrorSet;
+use crate::http::{Outline, Request};
 use crate::identity::{KeyedHash, Uuid};
 use crate::ids::ShardId;
 use crate::reactor::{Buffer, ConnId};
@@ -61,7 +63,8 @@ pub struct Job {
     pub(super) context: Context,
     /// The head as it came, then the body, decoded from chunks if it came so.
     pub(super) request: Option<Buffer>,
-    pub(super) head_bytes: usize,
+    /// Where the parts of the head lie.
+    pub(super) outline: Option<Outline>,
     /// Room for the answer, lent by the edge shard.
     pub(super) room: Option<Buffer>,
     /// On the way back.
@@ -77,6 +80,8 @@ pub struct Job {
     /// Partners whose answer came while it waited.
     pub(super) answered: u64,
     pub(super) parked_ns: u64,
+    /// It waits for the profile of a person.
+    pub(super) asks_person: bool,
     /// It waits for opt-outs to last.
     pub(super) opting_out: Option<OptingOut>,
 }
@@ -95,7 +100,7 @@ impl Job {
         Job {
             context,
             request: None,
-            head_bytes: 0,
+            outline: None,
             room: None,
             answer: None,
             close: false,
@@ -104,14 +109,16 @@ impl Job {
             waiting: 0,
             answered: 0,
             parked_ns: 0,
+            asks_person: false,
             opting_out: None,
         }
     }
 
-    /// Head and body of the request.
-    pub(super) fn parts(&self) -> (&[u8], &[u8]) {
-        let bytes = self.request.as_ref().map(Buffer::bytes).unwrap_or_default();
-        bytes.split_at(self.head_bytes)
+    /// The request as it was read when it came, its head and its body.
+    pub(super) fn read(&self) -> (Request<'_>, &[u8], &[u8]) {
+        let (Some(bytes), Some(outline)) = (&self.request, &self.outline) else { unreachable!("a job has a request") };
+        let (head, body) = bytes.bytes().split_at(outline.head_bytes());
+        (outline.request(head, body), head, body)
     }
 
     /// A job without a request, to be filled later.

@@ -68,7 +68,7 @@ impl Shard {
     pub(super) fn ask_partners<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
-        values: &Values<'_>,
+        values: &Values<'_, '_>,
         job: Option<JobRef>,
         deadline_ns: u64,
     ) -> u64 {
@@ -92,7 +92,7 @@ impl Shard {
     fn wants(
         &self,
         now: Now,
-        values: &Values<'_>,
+        values: &Values<'_, '_>,
         index: PartnerIndex,
         partner: &Partner,
         deadline_ns: u64,
@@ -130,7 +130,7 @@ impl Shard {
     fn call_for<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
-        values: &Values<'_>,
+        values: &Values<'_, '_>,
         index: PartnerIndex,
         partner: &Partner,
         waits_until_ns: Option<u64>,
@@ -179,7 +179,13 @@ impl Shard {
     }
 
     /// Writes a partner's request into a buffer.
-    fn render(&mut self, partner: &Partner, values: &Values<'_>, left_ns: u64, index: PartnerIndex) -> Option<Buffer> {
+    fn render(
+        &mut self,
+        partner: &Partner,
+        values: &Values<'_, '_>,
+        left_ns: u64,
+        index: PartnerIndex,
+    ) -> Option<Buffer> {
         let values = values.with_timeout_ms(left_ns / MS_NS);
         let mut room = self.buffers.take(0);
         while let Some(mut buffer) = room {

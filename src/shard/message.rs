@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::epoch::Epoch;
 use super::job::{Job, JobRef};
+use super::person::Errand;
 use crate::identity::{OptOut, Uuid};
 use crate::ids::PartnerId;
 use crate::reactor::Buffer;
@@ -23,6 +24,10 @@ pub enum Message {
     Return(Buffer),
     /// To a declared id's shard: this id is now that visitor. No answer.
     IdPut { key: u128, uuid: Uuid },
+    /// To a person's shard: apply these traits, and send back what is known.
+    PersonApply(Box<Errand>),
+    /// Back to the visitor's home shard.
+    PersonApplied(Box<Errand>),
     /// To control: make this opt-out last, and let all shards know.
     OptOut { one: OptOut, at: JobRef },
     /// From control, to all shards: this opt-out is durable and counts from now on.

@@ -19,6 +19,7 @@ mod job;
 mod lookup;
 mod message;
 mod optout;
+mod person;
 mod place;
 mod plan;
 mod prepare;
@@ -42,6 +43,7 @@ pub use job::JobRef;
 use job::{Job, JobTable};
 use lookup::{Failure, Lookup};
 pub use message::Message;
+use person::Errand;
 pub use plan::Plan;
 use timer::TimerWheel;
 use upstream::Upstream;
@@ -60,6 +62,7 @@ use crate::metrics::ShardMetrics;
 use crate::partner::answer::Answer as PartnerAnswer;
 use crate::partner::calls::Calls;
 use crate::partner::reader::AnswerReader;
+use crate::profile::history::JointHistory;
 use crate::profile::{Profile, ProfileTable};
 use crate::reactor::{Buffer, ConnId, Event, Handler, Io};
 
@@ -89,6 +92,8 @@ pub struct Shard {
     // Requests and calls that outlive a turn.
     #[expect(clippy::vec_box, reason = "a job is moved between cores as a box; this is where the boxes wait")]
     spare_jobs: Vec<Box<Job>>,
+    #[expect(clippy::vec_box, reason = "the same")]
+    spare_errands: Vec<Box<Errand>>,
     jobs: JobTable,
     calls: Calls<Lookup, JobRef>,
     timers: TimerWheel,
@@ -119,6 +124,12 @@ pub struct Shard {
     placed_at: Minute,
     due: Vec<Uuid>,
     profile: Option<Box<Profile>>,
+    /// A person's.
+    person: Option<Box<Profile>>,
+    /// A device's history and its person's.
+    joint: JointHistory,
+    /// Segments of one merge rule.
+    merged: Vec<SegmentId>,
     destinations: Option<Entries>,
     id_syncs: Option<IdSyncEntries>,
     answer_reader: AnswerReader,
@@ -168,6 +179,7 @@ impl Shard {
             upstream_count: 0,
             buffers: Buffers::new(plan.small_buffers, plan.large_buffers),
             spare_jobs: (0..plan.jobs_max).map(|_| Job::spare()).collect(),
+            spare_errands: (0..plan.errands_max).map(|_| Errand::spare()).collect(),
             jobs: JobTable::new(plan.jobs_max),
             calls: Calls::new(plan.calls_max, plan.calls_max + plan.jobs_max, calls_key),
             timers: TimerWheel::new(plan.timers()),
@@ -192,6 +204,9 @@ impl Shard {
             placed_at: 0,
             due: Vec::with_capacity(DUE_MAX),
             profile: Some(Box::new(Profile::new())),
+            person: Some(Box::new(Profile::new())),
+            joint: JointHistory::new(),
+            merged: Vec::with_capacity(SEGMENTS_MAX),
             destinations: Some(Entries::new()),
             id_syncs: Some(IdSyncEntries::new()),
             answer_reader: AnswerReader::new(),
@@ -231,6 +246,8 @@ impl Shard {
             Message::Resolved(job, found) => self.resolved(io, from, job, found),
             Message::Return(buffer) => self.buffers.give_back(buffer),
             Message::IdPut { key, uuid } => self.id_map.put(crate::identity::KeyedHash::from_bits(key), uuid),
+            Message::PersonApply(errand) => self.person_asked(io, errand),
+            Message::PersonApplied(errand) => self.person_came(io, from, errand),
             Message::OptedOut { one, ticket } => self.opted_out(io, one, ticket),
             Message::OptOutDone { at, is_held } => self.opt_out_done(io, at, is_held),
             Message::Epoch(epoch) => self.take_epoch(io, epoch),
@@ -247,9 +264,10 @@ impl Shard {
         let (jobs, calls) = (self.plan.jobs_max, self.plan.calls_max);
         if timer < jobs {
             let Some(at) = self.jobs.at_slot(timer as u32) else { return };
-            match self.jobs.job_mut(at).and_then(|job| job.opting_out) {
-                Some(_) => self.end_opt_out(io, at),
-                None => self.resume(io, at),
+            match self.jobs.job_mut(at) {
+                Some(job) if job.opting_out.is_some() => self.end_opt_out(io, at),
+                Some(job) if job.asks_person => self.end_wait_for_person(io, at),
+                _ => self.resume(io, at),
             }
         } else if timer < jobs + calls {
             if let Some(call) = self.calls.id_at((timer - jobs) as u32) {
@@ -313,6 +331,7 @@ impl Shard {
         gauges.buffers_small_free.set(self.buffers.small_free() as u64);
         gauges.buffers_large_free.set(self.buffers.large_free() as u64);
         gauges.jobs_free.set(self.spare_jobs.len() as u64);
+        gauges.errands_free.set(self.spare_errands.len() as u64);
         gauges.profiles.set(self.profiles.len().into());
         let memory = self.profiles.memory();
         gauges.profile_cells_free.set(u64::from(memory.cells - memory.cells_used));

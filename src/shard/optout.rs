@@ -18,7 +18,7 @@ use crate::event::cookie::{CookiesSent, VisitorCookie};
 use crate::event::endpoint::Endpoint;
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::host;
-use crate::http::{Request, request};
+use crate::http::Request;
 use crate::identity::{KeyedHash, Mid, OptOut, Uuid};
 use crate::ids::ShardId;
 use crate::limits::DECLARED_IDS_MAX;
@@ -100,9 +100,8 @@ impl Shard {
         is_id: bool,
     ) -> Served {
         let source = prepared.rules.integration_code(prepared.account_index, code);
-        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-        identify::valid_ids(prepared, &mut ids, &mut arrival.context.errors.clone());
-        let opt_outs: SmallVec<[OptOut; DECLARED_IDS_MAX]> = ids
+        let opt_outs: SmallVec<[OptOut; DECLARED_IDS_MAX]> = prepared
+            .ids
             .iter()
             .filter(|id| Some(id.source) == source)
             .map(|id| OptOut::Declared(self.id_hash.declared(id.source, id.id)))
@@ -126,10 +125,8 @@ impl Shard {
             call.uuid.and_then(Uuid::parse),
             call.mid.and_then(|mid| prepared.ecid_key.resolve(Mid::classify(mid))),
         ];
-        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
         named.into_iter().flatten().any(|uuid| self.opt_outs.contains(OptOut::Device(uuid)))
-            || ids.iter().any(|id| self.is_id_out(self.id_hash.declared(id.source, id.id)))
+            || prepared.ids.iter().any(|id| self.is_id_out(self.id_hash.declared(id.source, id.id)))
     }
 
     pub(super) fn is_device_out(&self, uuid: Uuid) -> bool {
@@ -155,12 +152,16 @@ impl Shard {
         self.anonymous(io, &context, prepared, is_id)
     }
 
-    /// Control says that an opt-out is durable: from now on it counts here, and what was known is forgotten.
+    /// Control says that an opt-out is durable: from now on it counts here, and what was known is forgotten: of a
+    /// declared id its mapping and the profile of the person. Opting out a device leaves its person's.
     pub(super) fn opted_out<I: Io<Message = Message>>(&mut self, io: &mut I, one: OptOut, ticket: u32) {
         let is_new = self.opt_outs.insert(one);
         match one {
             OptOut::Device(uuid) => self.profiles.remove(uuid),
-            OptOut::Declared(id) => self.id_map.remove(id) > 0,
+            OptOut::Declared(id) => {
+                let is_mapped = self.id_map.remove(id) > 0;
+                self.profiles.remove(Uuid::of_person(id)) || is_mapped
+            }
         };
         let told = io.post(ShardId::CONTROL, Message::OptOutHeld { ticket, is_new });
         assert!(told.is_ok(), "the ring to control keeps room for this");
@@ -184,8 +185,7 @@ impl Shard {
         let rules = self.rules_of(job.epoch);
         self.epochs.of(job.epoch).users -= 1;
         let is_held = job.opting_out.is_some_and(|opting_out| opting_out.left == 0 && !opting_out.refused);
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let arrival = Arrival { request: &request, head, body, context: job.context, close: job.close };
         let answer = match Endpoint::parse(request.path, None) {
             Some(Endpoint::OptOut) => self.with_call(&arrival, |shard, call| {
@@ -228,12 +228,12 @@ impl Shard {
             && io.post_room(ShardId::CONTROL) >= CONTROL_RESERVED_MESSAGES + fresh.len();
         let at = if has_room { self.jobs.reserve() } else { None };
         let Some(at) = at else { return Progress::Refused };
-        let Some(mut job) = self.make_job(arrival.context, arrival.head, arrival.body, arrival.close) else {
+        let Some(mut job) = self.make_job(arrival) else {
             self.jobs.release(at);
             return Progress::Refused;
         };
         job.opting_out = Some(OptingOut { left: fresh.len(), refused: false });
-        self.park(io, job, Wait { at, waiting: 0, deadline_ns: io.now().mono_ns + PATIENCE_NS }, epoch);
+        self.park(io, job, Wait::until(io.now().mono_ns + PATIENCE_NS, at), epoch);
         for one in fresh {
             let sent = io.post(ShardId::CONTROL, Message::OptOut { one, at });
             assert!(sent.is_ok(), "there was room");
@@ -320,7 +320,7 @@ fn named(rules: &Ruleset, request: &Request<'_>, call: &Call<'_>, key: impl Fn(&
         named.opt_outs.extend(of_cookies(&CookiesSent::parse(request.fields.cookie.iter())));
     }
     let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-    identify::valid_ids_of(rules, account.ok(), &call.declared_ids, &mut ids, errors);
+    identify::valid_ids(rules, account.ok(), &call.declared_ids, &mut ids, errors);
     named.opt_outs.extend(ids.iter().map(|id| OptOut::Declared(key(id))));
     named
 }

@@ -8,6 +8,8 @@ pub(super) const LARGE_BUFFERS_MAX: usize = 256;
 const JOBS_MAX: usize = 4_096;
 /// Partner calls that one shard may have under way.
 const CALLS_MAX: usize = 4_096;
+/// Errands to persons' profiles at other shards that one shard may have under way.
+const ERRANDS_MAX: usize = 256;
 /// Opt-outs that there is room for unless the operator says otherwise.
 const OPT_OUTS_MAX: usize = 1 << 16;
 
@@ -21,6 +23,8 @@ pub struct Plan {
     pub upstreams_max: usize,
     pub jobs_max: usize,
     pub calls_max: usize,
+    /// Errands to persons' profiles at other shards.
+    pub errands_max: usize,
     pub small_buffers: usize,
     pub large_buffers: usize,
     /// Memory of one shard's profile table, in bytes.
@@ -43,6 +47,7 @@ impl Plan {
         let upstreams_max = partner_connections.clamp(1, CALLS_MAX);
         let jobs_max = JOBS_MAX.min(clients_max.max(64));
         let calls_max = CALLS_MAX.min(upstreams_max * 4);
+        let errands_max = if shards > 1 { ERRANDS_MAX.min(jobs_max) } else { 0 };
         let memory_bytes = memory_max_bytes / usize::from(shards);
         Plan {
             shards,
@@ -50,9 +55,10 @@ impl Plan {
             upstreams_max,
             jobs_max,
             calls_max,
+            errands_max,
             // A client: one with bytes that wait, one with an answer. A job: its request, room for its answer. A
-            // call: its request, its answer.
-            small_buffers: 2 * clients_max + 2 * jobs_max + 2 * calls_max,
+            // call: its request, its answer. An errand: traits and what is known of the person.
+            small_buffers: 2 * clients_max + 2 * jobs_max + 2 * calls_max + errands_max,
             large_buffers: LARGE_BUFFERS_MAX,
             // A fifteenth for declared ids.
             profile_bytes: memory_bytes / 15 * 14,

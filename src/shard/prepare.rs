@@ -3,15 +3,19 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
+use super::identify::{self, ValidId};
 use crate::event::CallBuffers;
 use crate::event::call::{Call, Headers, Platform, Request as CallRequest};
 use crate::event::cookie::CookiesSent;
-use crate::event::errors::ErrorCode;
+use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::form;
 use crate::event::host::{self, Site};
 use crate::http::Request;
 use crate::identity::EcidKey;
 use crate::ids::AccountIndex;
+use crate::limits::DECLARED_IDS_MAX;
 use crate::partner::settings::Partner;
 use crate::privacy::{Decision, Use, Wishes};
 use crate::ruleset::{Account, Ruleset};
@@ -23,6 +27,10 @@ pub(super) struct Prepared<'a> {
     pub account: &'a Account,
     pub request: &'a Request<'a>,
     pub call: Call<'a>,
+    /// The declared ids of the call that count.
+    pub ids: SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]>,
+    /// What was wrong with the others.
+    pub id_errors: ErrorSet,
     pub cookies: CookiesSent<'a>,
     pub decision: Decision<'a>,
     /// The key of the organisation that the call names, else of the account's own.
@@ -161,6 +169,8 @@ pub(super) fn prepare<'a>(
     };
     let account = &rules.accounts[account_index.0 as usize];
     let named = organisation.ok().flatten().map_or(account, |named| &rules.accounts[named.0 as usize]);
+    let (mut ids, mut id_errors) = (SmallVec::new(), ErrorSet::EMPTY);
+    identify::valid_ids(rules, Some(account_index), &call.declared_ids, &mut ids, &mut id_errors);
     let cookies = CookiesSent::parse(fields.cookie.iter());
     let wishes = Wishes {
         opted_out: cookies.opted_out() || call.mid == Some(b"NOTARGET"),
@@ -170,7 +180,8 @@ pub(super) fn prepare<'a>(
         dnt: fields.dnt == Some(b"1"),
     };
     let decision = Decision::new(&wishes, &account.privacy);
-    Ok(Prepared { rules, account_index, account, request, call, cookies, decision, ecid_key: &named.ecid_key })
+    let ecid_key = &named.ecid_key;
+    Ok(Prepared { rules, account_index, account, request, call, ids, id_errors, cookies, decision, ecid_key })
 }
 
 /// The visitor's address and whether she came by https: trusted proxies are believed, nobody else.

@@ -2,20 +2,16 @@
 
 use std::net::IpAddr;
 
-use smallvec::SmallVec;
-
-use super::identify;
 use super::prepare::Prepared;
 use crate::clock::Now;
-use crate::event::errors::ErrorSet;
 use crate::identity::Uuid;
 use crate::ids::DataSourceId;
 use crate::profile::Profile;
 use crate::template::{MacroValues, Sink};
 
 /// Everything that a template may name.
-pub(super) struct Values<'a> {
-    pub prepared: &'a Prepared<'a>,
+pub(super) struct Values<'a, 'p> {
+    pub prepared: &'a Prepared<'p>,
     /// `None`: of declared ids the call's own alone are known.
     pub profile: Option<&'a Profile>,
     pub uuid: Uuid,
@@ -27,13 +23,13 @@ pub(super) struct Values<'a> {
     pub timeout_ms: u64,
 }
 
-impl Values<'_> {
-    pub(super) fn with_timeout_ms(&self, timeout_ms: u64) -> Values<'_> {
+impl<'p> Values<'_, 'p> {
+    pub(super) fn with_timeout_ms(&self, timeout_ms: u64) -> Values<'_, 'p> {
         Values { timeout_ms, ..*self }
     }
 }
 
-impl MacroValues for Values<'_> {
+impl MacroValues for Values<'_, '_> {
     fn visitor_id(&self, sink: &mut Sink<'_, '_>) {
         sink.push(&self.uuid.digits());
     }
@@ -48,9 +44,8 @@ impl MacroValues for Values<'_> {
 
     fn declared_id(&self, data_source: DataSourceId, sink: &mut Sink<'_, '_>) {
         let Some(profile) = self.profile else {
-            let mut ids = SmallVec::new();
-            identify::valid_ids(self.prepared, &mut ids, &mut ErrorSet::default());
-            return ids.iter().filter(|id| id.source == data_source).take(1).for_each(|id| sink.push(id.id));
+            let own = self.prepared.ids.iter().find(|id| id.source == data_source);
+            return own.into_iter().for_each(|id| sink.push(id.id));
         };
         if let Some(id) = profile.id_of(data_source) {
             sink.push(id.text);

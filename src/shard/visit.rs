@@ -1,10 +1,8 @@
 //! A call at its visitor's home: ask the partners, wait if need be, evaluate, remember, answer.
 
-use smallvec::SmallVec;
-
 use super::edge::Arrival;
-use super::identify::{self, ValidId};
 use super::job::{Context, Job, JobRef, Visitor};
+use super::person::{Asked, AtHand, Parking, Reply};
 use super::place::{Placed, Placing};
 use super::prepare::{self, Prepared};
 use super::values::Values;
@@ -12,10 +10,9 @@ use super::{Message, Shard};
 use crate::clock::Now;
 use crate::event::call::TraitSource;
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::http::request;
 use crate::identity::{AuthState, Uuid};
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, Signal, TraitId};
-use crate::limits::{DECLARED_IDS_MAX, PARTNER_SEGMENTS_MAX};
+use crate::limits::PARTNER_SEGMENTS_MAX;
 use crate::partner::answer::AnswerKind;
 use crate::partner::calls::CallId;
 use crate::partner::settings::{Mode, OnAbsence, Partner};
@@ -26,26 +23,35 @@ use crate::ruleset::Ruleset;
 /// What a visit came to.
 pub(super) enum Visited {
     Answer(Option<Buffer>),
-    /// Partners were asked; the job that is to be put at this place waits for them.
+    /// Partners were asked, or a person's shard; the job that is to be put at this place waits for them.
     Waits(Wait),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wait {
     pub at: JobRef,
+    pub deadline_ns: u64,
     /// One bit for each partner.
     pub waiting: u64,
-    pub deadline_ns: u64,
+    pub asks_person: bool,
+    /// What is known to be wrong already.
+    pub errors: ErrorSet,
+}
+
+impl Wait {
+    pub(super) fn until(deadline_ns: u64, at: JobRef) -> Wait {
+        Wait { at, deadline_ns, waiting: 0, asks_person: false, errors: ErrorSet::EMPTY }
+    }
 }
 
 impl Shard {
-    /// A call of a visitor who is at home here. `can_park`: the caller can make a job of it.
+    /// A call of a visitor who is at home here.
     pub(super) fn visit<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
         context: &Context,
         prepared: &Prepared<'_>,
-        can_park: bool,
+        parking: Parking,
     ) -> Visited {
         if self.has_opted_out(prepared, context.visitor.uuid) {
             return Visited::Answer(self.turn_away(io, context, prepared, prepared.is_id()));
@@ -55,10 +61,10 @@ impl Shard {
         }
         let mut profile = self.take_profile();
         self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
-        let wait = self.look_up(io, context, prepared, &mut profile, can_park);
+        let wait = self.look_up(io, context, prepared, &mut profile, parking);
         let visited = match wait {
             Some(wait) => Visited::Waits(wait),
-            None => Visited::Answer(self.finish(io, context, prepared, &mut profile, 0)),
+            None => self.finish(io, context, prepared, &mut profile, 0, parking),
         };
         self.profile = Some(profile);
         visited
@@ -69,26 +75,48 @@ impl Shard {
         let rules = self.current_rules();
         let context = job.context;
         self.room = job.room.take();
-        let visited = self.with_job(io, &rules, &job, |shard, io, prepared| shard.visit(io, &context, prepared, true));
+        let visited =
+            self.with_job(io, &rules, &job, |shard, io, prepared| shard.visit(io, &context, prepared, Parking::Job));
         job.room = self.room.take();
-        match visited {
-            Ok(Visited::Answer(answer)) | Err(answer) => self.deliver(io, job, answer),
-            Ok(Visited::Waits(wait)) => self.park(io, job, wait, rules.epoch),
-        }
+        self.deliver_or_park(io, job, visited.unwrap_or_else(Visited::Answer), rules.epoch);
     }
 
     /// A parked job goes on: all answers are there, or its time is up.
     pub(super) fn resume<I: Io<Message = Message>>(&mut self, io: &mut I, at: JobRef) {
-        let Some(mut job) = self.jobs.take(at) else { return };
+        let Some(job) = self.jobs.take(at) else { return };
         self.timers.cancel(self.plan.timer_of_job(at.slot));
+        let answered = job.answered;
+        self.go_on(io, job, |shard, io, context, prepared| {
+            shard.conclude(io, context, prepared, answered, Parking::Job)
+        });
+    }
+
+    /// A parked job's time to wait for a person is up.
+    pub(super) fn end_wait_for_person<I: Io<Message = Message>>(&mut self, io: &mut I, at: JobRef) {
+        let Some(job) = self.jobs.take(at) else { return };
+        self.go_on_with_person(io, job, Reply::Late);
+    }
+
+    pub(super) fn go_on_with_person<I: Io<Message = Message>>(&mut self, io: &mut I, job: Box<Job>, reply: Reply) {
+        let answered = job.answered;
+        self.go_on(io, job, |shard, io, context, prepared| {
+            Visited::Answer(shard.conclude_with_person(io, context, prepared, answered, reply))
+        });
+    }
+
+    fn go_on<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        mut job: Box<Job>,
+        act: impl FnOnce(&mut Shard, &mut I, &Context, &Prepared<'_>) -> Visited,
+    ) {
         let rules = self.rules_of(job.epoch);
         self.epochs.of(job.epoch).users -= 1;
-        let (context, answered) = (job.context, job.answered);
+        let context = job.context;
         self.room = job.room.take();
-        let answer =
-            self.with_job(io, &rules, &job, |shard, io, prepared| shard.conclude(io, &context, prepared, answered));
+        let visited = self.with_job(io, &rules, &job, |shard, io, prepared| act(shard, io, &context, prepared));
         job.room = self.room.take();
-        self.deliver(io, job, answer.unwrap_or_else(|answer| answer));
+        self.deliver_or_park(io, job, visited.unwrap_or_else(Visited::Answer), rules.epoch);
     }
 
     /// The end of a visit after its partners were asked: loads the profile, which their answers may have changed.
@@ -98,14 +126,40 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
         answered: u64,
-    ) -> Option<Buffer> {
+        parking: Parking,
+    ) -> Visited {
         // She may have opted out while the call waited.
         if self.has_opted_out(prepared, context.visitor.uuid) {
-            return self.turn_away(io, context, prepared, false);
+            return Visited::Answer(self.turn_away(io, context, prepared, false));
         }
         let mut profile = self.take_profile();
         self.open_profile(io.now(), context.visitor.uuid, prepared, &mut profile);
-        let answer = self.finish(io, context, prepared, &mut profile, answered);
+        let visited = self.finish(io, context, prepared, &mut profile, answered, parking);
+        self.profile = Some(profile);
+        visited
+    }
+
+    /// The end of a visit after a person's shard was asked.
+    fn conclude_with_person<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        answered: u64,
+        reply: Reply,
+    ) -> Option<Buffer> {
+        if self.has_opted_out(prepared, context.visitor.uuid) {
+            return self.turn_away(io, context, prepared, false);
+        }
+        let now = io.now();
+        let mut profile = self.take_profile();
+        self.open_profile(now, context.visitor.uuid, prepared, &mut profile);
+        if reply == Reply::Late {
+            // The list of what the call realised is still away.
+            self.evaluate(now, prepared, &profile, answered);
+        }
+        let at_hand = self.at_hand(prepared, &profile, reply);
+        let answer = self.complete(io, context, prepared, &mut profile, answered, at_hand);
         self.profile = Some(profile);
         answer
     }
@@ -119,8 +173,7 @@ impl Shard {
         job: &Job,
         act: impl FnOnce(&mut Shard, &mut I, &Prepared<'_>) -> R,
     ) -> Result<R, Option<Buffer>> {
-        let (head, body) = job.parts();
-        let request = request::assemble(head, body).expect("a request that was read once reads again");
+        let (request, head, body) = job.read();
         let mut scratch = std::mem::take(&mut self.decode_scratch);
         let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
         self.answer_closes = job.close;
@@ -154,10 +207,19 @@ impl Shard {
     pub(super) fn park<I: Io>(&mut self, io: &mut I, mut job: Box<Job>, wait: Wait, epoch: u64) {
         job.epoch = epoch;
         job.waiting = wait.waiting;
+        job.asks_person = wait.asks_person;
+        job.context.errors.extend(wait.errors);
         job.parked_ns = io.now().mono_ns;
         self.epochs.of(epoch).users += 1;
         self.jobs.fill(wait.at, job);
         self.timers.set(self.plan.timer_of_job(wait.at.slot), wait.deadline_ns);
+    }
+
+    fn deliver_or_park<I: Io<Message = Message>>(&mut self, io: &mut I, job: Box<Job>, visited: Visited, epoch: u64) {
+        match visited {
+            Visited::Answer(answer) => self.deliver(io, job, answer),
+            Visited::Waits(wait) => self.park(io, job, wait, epoch),
+        }
     }
 
     /// Brings an answer to the job's client, here or at its edge shard.
@@ -179,11 +241,11 @@ impl Shard {
         }
         self.tend(now, profile);
         profile.last_seen = now.minute();
-        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
-        for id in &ids {
-            let state = AuthState::from_number(id.authentication).unwrap_or_default();
-            profile.put_id(id.source, state, id.id);
+        for id in &prepared.ids {
+            profile.put_id(id.source, id.authentication, id.id);
+        }
+        if !prepared.account.merged.is_empty() {
+            self.note_person(prepared, profile);
         }
     }
 
@@ -193,13 +255,13 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
         profile: &mut Profile,
-        can_park: bool,
+        parking: Parking,
     ) -> Option<Wait> {
         if prepared.account.partners.is_empty() {
             return None;
         }
         let now = io.now();
-        let at = if can_park { self.jobs.reserve() } else { None };
+        let at = if self.can_park(parking) { self.jobs.reserve() } else { None };
         if at.is_none() {
             self.metrics.totals.parked_refused.increment();
         }
@@ -222,10 +284,11 @@ impl Shard {
         }
         // An answer finds its visitor in the table, whatever happens to the request meanwhile.
         self.store_profile(now, profile);
-        Some(Wait { at, waiting, deadline_ns })
+        Some(Wait { waiting, ..Wait::until(deadline_ns, at) })
     }
 
-    /// Evaluates, remembers and answers. `answered`: the partners whose answers came while this call waited.
+    /// Evaluates, remembers and answers, or asks another shard for the person's profile first. `answered`: the partners
+    /// whose answers came while this call waited.
     fn finish<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
@@ -233,25 +296,63 @@ impl Shard {
         prepared: &Prepared<'_>,
         profile: &mut Profile,
         answered: u64,
+        parking: Parking,
+    ) -> Visited {
+        let now = io.now();
+        let errors = self.evaluate(now, prepared, profile, answered);
+        let mut at_hand = AtHand::Nobody;
+        let person = self.person_of(prepared, profile);
+        if !person.is_some_and(|person| person.is_current) {
+            self.count_realised(now, prepared.rules, profile);
+        }
+        if let Some(person) = person {
+            let is_current = person.is_current;
+            at_hand = AtHand::Unread { is_current };
+            match self.ask_person(io, context, prepared, person, parking) {
+                Asked::Here => at_hand = AtHand::Person { is_current },
+                Asked::Waits { at, deadline_ns } => {
+                    // What is stored before segments were told would make them all be evaluated next time.
+                    self.place(now, prepared.rules, prepared.account_index, profile);
+                    self.store_profile(now, profile);
+                    return Visited::Waits(Wait { asks_person: true, errors, ..Wait::until(deadline_ns, at) });
+                }
+                Asked::Refused if is_current => {
+                    self.metrics.totals.person_traits_kept.add(self.realised.len() as u64);
+                    self.count_realised(now, prepared.rules, profile);
+                }
+                Asked::Sent | Asked::Refused => {}
+            }
+        }
+        let mut context = *context;
+        context.errors.extend(errors);
+        Visited::Answer(self.complete(io, &context, prepared, profile, answered, at_hand))
+    }
+
+    /// The rest of a visit whose traits were realised: `self.realised` lists them.
+    fn complete<I: Io<Message = Message>>(
+        &mut self,
+        io: &mut I,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        profile: &mut Profile,
+        answered: u64,
+        at_hand: AtHand,
     ) -> Option<Buffer> {
         let now = io.now();
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);
-        errors.extend(self.realise(now, prepared, profile, answered));
         self.place(now, prepared.rules, prepared.account_index, profile);
-        self.store_profile(now, profile);
-
-        let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
-        identify::valid_ids(prepared, &mut ids, &mut ErrorSet::default());
-        for id in &ids {
-            let key = self.id_hash.declared(id.source, id.id);
-            self.put_id(key, context.visitor.uuid);
+        if !prepared.account.merged.is_empty() {
+            errors.extend(self.place_merged(now, prepared, profile, at_hand));
         }
+        self.store_profile(now, profile);
+        self.put_ids(context.visitor.uuid, prepared);
+        self.show_partners_traits(prepared, profile, answered);
         self.answer_visit(io, context, prepared, profile, errors)
     }
 
-    /// Evaluates the account's rules over this call; leaves the traits that the call realised in `self.realised`.
-    fn realise(&mut self, now: Now, prepared: &Prepared<'_>, profile: &mut Profile, answered: u64) -> ErrorSet {
+    /// Evaluates the account's rules over this call; leaves the traits that the call realises in `self.realised`.
+    fn evaluate(&mut self, now: Now, prepared: &Prepared<'_>, profile: &Profile, answered: u64) -> ErrorSet {
         let (rules, account, call) = (prepared.rules, prepared.account, &prepared.call);
         let mut errors = ErrorSet::default();
         let mut signals = emptied(std::mem::take(&mut self.signals));
@@ -293,30 +394,34 @@ impl Shard {
                 insert(&mut self.realised, id);
             }
         }
-        for i in 0..self.realised.len() {
-            self.realise_one(now, rules, self.realised[i], profile);
-        }
-        // What partners caused was counted when their answers came; this call shows it as well.
+        errors
+    }
+
+    /// What partners caused was counted when their answers came; this call shows it as well.
+    fn show_partners_traits(&mut self, prepared: &Prepared<'_>, profile: &Profile, answered: u64) {
+        let (rules, account) = (prepared.rules, prepared.account);
         for &index in account.partners.iter().filter(|index| answered & (1 << index.0) != 0) {
             let partner = &rules.partners[index.0 as usize];
             for text in profile.partner(partner.id).into_iter().flat_map(|view| view.segments()) {
                 partner.traits_of(text).iter().for_each(|id| insert(&mut self.realised, *id));
             }
         }
-        errors
     }
 
-    fn realise_one(&mut self, now: Now, rules: &Ruleset, id: TraitId, profile: &mut Profile) {
+    /// Counts in a profile what a call or an answer realised.
+    pub(super) fn count_realised(&mut self, now: Now, rules: &Ruleset, profile: &mut Profile) {
         let totals = &self.metrics.totals;
-        let realised = profile.realise(id, rules.traits.keeping(id), now.day(), now.minute());
-        totals.traits_realised.increment();
+        rules.traits.fetch(&self.realised);
+        let info_of = |id| rules.traits.keeping(id);
+        let realised = profile.realise(&self.realised, info_of, now.day(), now.minute());
+        totals.traits_realised.add(self.realised.len() as u64);
         totals.counts_saturated.add(realised.saturated.into());
-        totals.entries_dropped.add(realised.dropped_entry.into());
+        totals.entries_dropped.add(realised.dropped_entries.into());
     }
 
     /// Forgets and folds what is due. How long things are kept is for the latest ruleset to say, also while a request
     /// that began with the one before is still under way.
-    fn tend(&self, now: Now, profile: &mut Profile) {
+    pub(super) fn tend(&self, now: Now, profile: &mut Profile) {
         let rules = &self.epochs.current.rules;
         profile.tend(now.day(), rules.epoch as u32, &rules.traits);
     }
@@ -350,7 +455,7 @@ impl Shard {
         };
         let scratch = &mut self.epochs.of(rules.epoch).scratch(index).program;
         let placed = &mut Placed { segments: &mut self.segments, entered: &mut self.entered, left: &mut self.left };
-        placing.place(now, |segment| account.owns_segment(segment), profile, scratch, placed);
+        placing.place(now, |segment| account.program.has_segment(segment), profile, scratch, placed);
         self.metrics.totals.segments_entered.add(self.entered.len() as u64);
         self.metrics.totals.segments_left.add(self.left.len() as u64);
     }
@@ -359,6 +464,14 @@ impl Shard {
         let stored = self.profiles.store(profile, now.minute());
         self.metrics.totals.profiles_evicted.add(stored.evicted.into());
         self.metrics.totals.profiles_expired.add(stored.expired.into());
+    }
+
+    /// Remembers whom the call's declared ids name.
+    pub(super) fn put_ids(&mut self, uuid: Uuid, prepared: &Prepared<'_>) {
+        for id in &prepared.ids {
+            let key = self.id_hash.declared(id.source, id.id);
+            self.put_id(key, uuid);
+        }
     }
 
     /// Notes an id with its visitor, if she is known.
@@ -415,9 +528,7 @@ impl Shard {
             self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()).take(PARTNER_SEGMENTS_MAX));
             self.absent.iter().for_each(|id| profile.drop_trait(*id));
         }
-        for i in 0..self.realised.len() {
-            self.realise_one(now, rules, self.realised[i], profile);
-        }
+        self.count_realised(now, rules, profile);
         let unix_s = (now.wall_ms / 1000) as u32;
         let fresh_until_s = unix_s.saturating_add(answer.fresh_s(partner.ttl_s, partner.negative_ttl_s));
         let outcome = match answer.kind {

@@ -176,6 +176,9 @@ fn assert_all_happened(server: &Server) {
         "segments_left",
         "ids_evicted",
         "counts_saturated",
+        "persons_unread",
+        "persons_late",
+        "person_traits_kept",
     ];
     let values: Vec<_> = server.metrics()[0].totals.values().map(|(name, ..)| name).collect();
     for name in values {

@@ -49,7 +49,7 @@ fn visitor(kind: u64) -> Profile {
     for n in 0..TRAITS {
         // Far apart and on different days, as it is for real visitors: neither ids nor days repeat.
         let id = TraitId(1 + (kind as u32 * 7_919 + n * 1_237) % 10_000);
-        profile.realise(id, catalog.keeping(id), NOW.day() - (kind as u16 + n as u16 * 3) % 30, NOW.minute());
+        profile.realise(&[id], |id| catalog.keeping(id), NOW.day() - (kind as u16 + n as u16 * 3) % 30, NOW.minute());
     }
     let segments: Vec<_> = (0..SEGMENTS).map(|n| SegmentId(1_000 + kind as u32 % 150 + n * 17)).collect();
     profile.set_segments_of_account(|_| true, &segments, &mut Vec::new(), &mut Vec::new());

@@ -107,7 +107,7 @@ fn bytes_per_visitor(count: u64) -> f64 {
     let mut profile = Profile::new();
     for n in 0..8_u16 {
         let id = TraitId(1 + u32::from(n) * 1_237);
-        profile.realise(id, catalog.keeping(id), NOW.day() - n * 3, NOW.minute());
+        profile.realise(&[id], |id| catalog.keeping(id), NOW.day() - n * 3, NOW.minute());
     }
     profile.set_segments_of_account(
         |_| true,

@@ -8,12 +8,13 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::goals::{self, Verdict};
-use super::{Results, STEPS, plots, sections};
+use super::{Results, STEPS, committed, plots, sections};
 use crate::host::Host;
 
-/// Steps that were measured.
+/// Steps that were measured, and the instructions that CI counts.
 pub(super) struct Kept {
     steps: Vec<Results>,
+    instructions: BTreeMap<String, f64>,
 }
 
 /// What people wrote, in notes.toml.
@@ -30,7 +31,19 @@ struct Notes {
 
 impl Kept {
     pub(super) fn of(steps: Vec<Results>) -> Kept {
-        Kept { steps }
+        Kept { steps, instructions: BTreeMap::new() }
+    }
+
+    /// With the baseline that `perf/instructions.sh` keeps: a name and a number in each line.
+    fn with_instructions(self, path: &Path) -> Result<Kept, String> {
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let lines = text.lines().filter_map(|line| line.split_once('\t'));
+        let instructions = lines.filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?))).collect();
+        Ok(Kept { instructions, ..self })
+    }
+
+    pub(super) fn instructions(&self, name: &str) -> Option<f64> {
+        self.instructions.get(name).copied()
     }
 
     pub(super) fn step(&self, name: &str) -> Option<&Results> {
@@ -67,7 +80,7 @@ fn render(folder: &Path) -> Result<Vec<(String, String)>, String> {
     for step in STEPS {
         steps.extend(Results::read(folder, step.name)?);
     }
-    let kept = Kept::of(steps);
+    let kept = Kept::of(steps).with_instructions(&committed().join("../../benches/instructions.tsv"))?;
     let path = folder.join("notes.toml");
     let text = fs::read_to_string(&path).unwrap_or_default();
     let notes: Notes = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -174,7 +187,7 @@ fn capitalised(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{committed, tests::turn};
+    use super::super::tests::turn;
     use super::*;
 
     /// Else the page would say something that nobody measured.

@@ -27,7 +27,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "pixel",
-        seconds: 90,
+        seconds: 120,
         about: "The same job and bytes at half of the highest rate: latency beside nginx and beside the bare reactor.",
         measure: pixel,
     },
@@ -130,7 +130,7 @@ fn half_rate(folder: &Path) -> Result<f64, String> {
 
 fn pixel(bench: &mut Bench, folder: &Path) -> Result<(), String> {
     let scenario = Scenario { rate: half_rate(folder)?, ..pixel_job()? };
-    let names = ["pinion", "nginx-empty-gif", "bare"];
+    let names = ["pinion", "nginx-empty-gif", "bare", "bare-matcher"];
     let variants: Result<Vec<_>, _> = names.iter().map(|name| Variant::new(name, name, &scenario)).collect();
     bench.compare(&variants?)
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use pinion::reactor::{Buffer, ConnId};
 
 use crate::answers::Reader;
+use crate::others::Expected;
 use crate::requests::REQUEST_BYTES_MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(super) struct Connection {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
     pub number: u64,
+    pub expected: Expected,
     pub intended_ns: u64,
     pub sent_ns: u64,
 }

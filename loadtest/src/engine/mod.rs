@@ -20,7 +20,7 @@ use self::connection::{Connection, Flight, State};
 pub use self::recorder::{Faults, Interval, Outcome, Recorder, histogram};
 use crate::answers::Answer;
 use crate::played::Desk;
-use crate::requests::{REQUEST_BYTES_MAX, Source};
+use crate::requests::{Kind, REQUEST_BYTES_MAX, Source};
 use crate::scenario::{PhaseKind, Scenario};
 use crate::schedule::Schedule;
 
@@ -72,7 +72,7 @@ pub struct Engine {
     source: Source,
     /// The next request, written ahead of its time.
     prepared: Vec<u8>,
-    prepared_number: Option<u64>,
+    prepared_kind: Option<(u64, Kind)>,
     backlog: VecDeque<u64>,
     connections: Vec<Connection>,
     /// Of each slot of the runtime, the connection that it carries.
@@ -118,7 +118,7 @@ impl Engine {
             outages,
             source: Source::new(scenario),
             prepared: Vec::with_capacity(REQUEST_BYTES_MAX),
-            prepared_number: None,
+            prepared_kind: None,
             backlog: VecDeque::with_capacity(4_096),
             connections: (0..count).map(|_| Connection::new(scenario.pipeline as usize)).collect(),
             places: vec![None; (slots.clients + slots.outgoing) as usize],
@@ -206,7 +206,7 @@ impl Engine {
     fn send_one<I: Io>(&mut self, io: &mut I, intended_ns: u64) {
         let Some(place) = self.free.pop_front() else { return };
         self.prepare();
-        let Some(number) = self.prepared_number.take() else { return };
+        let Some((number, kind)) = self.prepared_kind.take() else { return };
         let connection = &mut self.connections[place as usize];
         let (Some(conn), Some(mut buffer)) = (connection.conn, connection.buffer.take()) else { return };
         buffer.clear();
@@ -216,7 +216,7 @@ impl Engine {
         io.send(conn, buffer);
         connection.is_queued = false;
         connection.requests += 1;
-        connection.flights.push_back(Flight { number, intended_ns, sent_ns });
+        connection.flights.push_back(Flight { number, expected: kind.expected(), intended_ns, sent_ns });
         self.in_flight += 1;
         let start_ns = self.start_ns.unwrap_or(intended_ns);
         self.recorder.sent(intended_ns.saturating_sub(start_ns), sent_ns - intended_ns);
@@ -224,9 +224,8 @@ impl Engine {
 
     /// Writes the next request ahead of its time.
     fn prepare(&mut self) {
-        if self.prepared_number.is_none() {
-            let (number, _) = self.source.write(&mut self.prepared);
-            self.prepared_number = Some(number);
+        if self.prepared_kind.is_none() {
+            self.prepared_kind = Some(self.source.write(&mut self.prepared));
         }
     }
 
@@ -256,7 +255,7 @@ impl Engine {
             let Some(flight) = flights.pop_front() else { return answers_left = false };
             *in_flight -= 1;
             let held_ns = desk.request_answered(flight.number, now_ns);
-            recorder.answered(start_ns, flight.intended_ns, flight.sent_ns, now_ns, answer, held_ns);
+            recorder.answered(start_ns, flight, now_ns, answer, held_ns);
         });
         if result.is_err() || !answers_left {
             self.recorder.faults.garbage += 1;

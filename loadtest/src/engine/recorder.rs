@@ -3,6 +3,7 @@
 
 use hdrhistogram::Histogram;
 
+use super::connection::Flight;
 use crate::answers::Answer;
 use crate::schedule::{Piece, Schedule};
 
@@ -28,9 +29,9 @@ pub struct Recorder {
 /// What went wrong, counted over the whole run.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 pub struct Faults {
-    /// Statuses of 400 and above.
+    /// Answers of another status than was due.
     pub statuses: u64,
-    /// Answers with `X-Error`.
+    /// Answers with `X-Error` where none was due, or without where one was.
     pub calls: u64,
     /// Connections that could not be made.
     pub refused: u64,
@@ -135,21 +136,19 @@ impl Recorder {
         }
     }
 
-    pub fn answered(
+    pub(super) fn answered(
         &mut self,
         start_ns: u64,
-        intended_ns: u64,
-        sent_ns: u64,
+        flight: Flight,
         now_ns: u64,
         answer: Answer,
         held_ns: Option<u64>,
     ) {
+        let Flight { expected, intended_ns, sent_ns, .. } = flight;
         self.answered_total += 1;
-        if answer.status >= 400 {
-            self.faults.statuses += 1;
-        } else if answer.has_error {
-            self.faults.calls += 1;
-        }
+        let (is_status_right, is_error_right) = expected.judge(answer.status, answer.has_error);
+        self.faults.statuses += u64::from(!is_status_right);
+        self.faults.calls += u64::from(is_status_right && !is_error_right);
         let at_ns = intended_ns.saturating_sub(start_ns);
         if self.record(at_ns, now_ns - intended_ns, now_ns - sent_ns) {
             self.outcome.answered += 1;

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::matching::Matching;
 use super::{Name, Setup, hyper, start, wait_for_signal};
-use crate::bare::Bare;
+use crate::bare::{Bare, Besides};
 
 /// Run something to be measured against, until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
@@ -32,11 +33,15 @@ pub struct Arguments {
 /// Why it can't, for a person.
 pub fn run(arguments: Arguments) -> Result<(), String> {
     let Arguments { name, listen, core, partner, config, server } = arguments;
-    if listen.port() != 0 && matches!(name, Name::Hyper | Name::Bare) {
+    if listen.port() != 0 && matches!(name, Name::Hyper | Name::Bare | Name::BareMatcher) {
         println!("{} answers on {listen}", name.as_str());
         let served = match name {
             Name::Hyper => hyper::serve(listen, core).map(|never| match never {}),
-            _ => Bare::start(listen, core, None).and_then(Bare::serve),
+            Name::BareMatcher => {
+                let matching = Matching::new()?;
+                Bare::start(listen, core, Besides::Matches(matching.into())).and_then(Bare::serve)
+            }
+            _ => Bare::start(listen, core, Besides::Nothing).and_then(Bare::serve),
         };
         return served.map_err(|error| format!("{}: {error}", name.as_str()));
     }

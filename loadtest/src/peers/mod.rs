@@ -5,6 +5,7 @@
 
 pub mod command;
 mod hyper;
+pub mod matching;
 mod nginx;
 mod pin;
 mod process;
@@ -35,6 +36,8 @@ pub enum Name {
     Hyper,
     /// A constant pixel by our own reactor and nothing else: the floor.
     Bare,
+    /// The same, with the standard job's rules evaluated for each.
+    BareMatcher,
 }
 
 /// How a peer is to be started.
@@ -51,7 +54,7 @@ pub struct Setup {
     pub config: Option<PathBuf>,
     /// Our own server's program; without it, the one beside this program.
     pub server: Option<PathBuf>,
-    /// The program that has `peer hyper` and `peer bare`; without it, this one.
+    /// The program that has `peer hyper`, `peer bare` and `peer bare-matcher`; without it, this one.
     pub program: Option<PathBuf>,
 }
 
@@ -87,7 +90,7 @@ pub fn start(name: Name, setup: &Setup) -> Result<Peer, Absence> {
         Name::NginxLua => nginx::lua(address, setup, folder.path())?,
         Name::Uring => server::command("uring", address, setup, folder.path())?,
         Name::Glommio => server::command("glommio", address, setup, folder.path())?,
-        Name::Hyper | Name::Bare => own_command(name, address, setup)?,
+        Name::Hyper | Name::Bare | Name::BareMatcher => own_command(name, address, setup)?,
     };
     let process = Process::start(command, address)?;
     Ok(Peer { address, process, _folder: folder })
@@ -119,6 +122,7 @@ impl Name {
             Name::Glommio => "glommio",
             Name::Hyper => "hyper",
             Name::Bare => "bare",
+            Name::BareMatcher => "bare-matcher",
         }
     }
 }

@@ -23,9 +23,10 @@ use super::Keep;
 use crate::identity::{KeyedHash, OptOut, Uuid};
 
 const FILE_NAME: &str = "opt-outs";
-const RECORD_BYTES: usize = 32;
+pub const RECORD_BYTES: usize = 32;
 const VERSION: u8 = 1;
-const NAME: &[u8; RECORD_BYTES] = b"pinion: opt-outs, version 1.\n\0\0\0";
+/// The first record: which file this is.
+pub const NAME: &[u8; RECORD_BYTES] = b"pinion: opt-outs, version 1.\n\0\0\0";
 /// Opt-outs hold for ten years.
 const KEPT_S: u64 = 3_650 * 86_400;
 
@@ -109,7 +110,8 @@ impl Keep for Log {
     }
 }
 
-fn record(one: OptOut, unix_s: u64) -> [u8; RECORD_BYTES] {
+/// The record of an opt-out.
+pub fn record(one: OptOut, unix_s: u64) -> [u8; RECORD_BYTES] {
     let (kind, value) = match one {
         OptOut::Device(uuid) => (1, u128::from(uuid.high) | u128::from(uuid.low) << 64),
         OptOut::Declared(hash) => (2, hash.bits()),
@@ -147,7 +149,10 @@ fn read(bytes: &[u8]) -> Option<(OptOut, u64)> {
 }
 
 /// Reads a whole log.
-fn recover(bytes: &[u8], now_s: u64) -> io::Result<Recovered> {
+///
+/// # Errors
+/// When the bytes are another file's.
+pub fn recover(bytes: &[u8], now_s: u64) -> io::Result<Recovered> {
     let (name, records) = bytes.split_at(bytes.len().min(RECORD_BYTES));
     if name != NAME {
         if NAME.starts_with(name) {

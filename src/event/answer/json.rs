@@ -14,7 +14,7 @@ use crate::writer::Writer;
 pub struct EventAnswer<'a> {
     /// First-party cookies for the page to set.
     pub stuff: &'a [Stuff<'a>],
-    /// A uuid's text; or, from a server that could not look, what was sent. Left out over 64 bytes.
+    /// A uuid's text. Left out over 64 bytes.
     pub uuid: Option<&'a [u8]>,
     pub region: Option<u32>,
     /// `None`: not asked for.

@@ -39,7 +39,7 @@ fn visitor(profile: &mut Profile, i: u64, seen: Minute, ttl_days: u16) {
     profile.clear(uuid(i));
     profile.last_seen = seen;
     let info = TraitInfo { account: AccountIndex(0), ttl_days, window_days: 0, minutes_kept: 0 };
-    profile.realise(TraitId(i as u32), info, day_of(seen), seen);
+    profile.realise(&[TraitId(i as u32)], |_| info, day_of(seen), seen);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn the_largest_profile_evicts_as_many_as_it_needs() {
     for step in 0..6 {
         for id in 0..700 {
             let info = TraitInfo { account: AccountIndex(0), ttl_days: 0, window_days: 0, minutes_kept: 0 };
-            profile.realise(TraitId((step * 700 + id) * 1_000_000), info, 1, DAY);
+            profile.realise(&[TraitId((step * 700 + id) * 1_000_000)], |_| info, 1, DAY);
         }
         let stored = table.store(&profile, DAY);
         assert!(stored.evicted > 0);
@@ -202,7 +202,7 @@ fn a_typical_visitor_takes_160_bytes_at_most() {
                 let [id, day, count] = [25_000_000, 120, 4].map(|below| (generator.uuid().low % below) as u32);
                 let info = TraitInfo { account: AccountIndex(0), ttl_days: 120, window_days: 30, minutes_kept: 0 };
                 for _ in 0..=count {
-                    profile.realise(TraitId(id), info, today - day as u16, 0);
+                    profile.realise(&[TraitId(id)], |_| info, today - day as u16, 0);
                 }
             }
             let mut segments: Vec<_> = (0..3).map(|_| SegmentId((generator.uuid().low % 25_000_000) as u32)).collect();

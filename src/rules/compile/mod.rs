@@ -44,7 +44,7 @@ impl Matcher {
         let derivations = derivations(derived, &mut predicates);
         let built = predicates.build(&checker);
         let (entries, trees) = filing.finish(&built.numbers, &built.costs);
-        let traits = rules.iter().map(|rule| (rule.id, rule.data_source)).collect();
+        let traits: Vec<_> = rules.iter().map(|rule| (rule.id, rule.data_source)).collect();
         Ok(Matcher {
             options,
             warnings,
@@ -57,7 +57,7 @@ impl Matcher {
             phrases: built.phrases,
             letters: WordCharacters::new(),
             regexes: built.regexes,
-            index: RuleIndex::new(built.numbers.len() as u32, entries, trees, traits),
+            index: RuleIndex::new(built.numbers.len() as u32, entries, trees, &traits),
             derived: derivations,
         })
     }

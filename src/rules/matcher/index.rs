@@ -6,25 +6,18 @@
 
 use super::bits::Bits;
 use crate::ids::{DataSourceId, TraitId};
+use crate::memory::{FETCHED_TOGETHER, fetch};
 
 /// Candidates and what they realise. Everything is flat and in the order of filing.
 #[derive(Debug)]
 pub(crate) struct RuleIndex {
-    /// The candidates of predicate p are `filed[p]..filed[p + 1]`.
+    /// The candidates of predicate p are the words `filed[p]..filed[p + 1]`.
     filed: Vec<u32>,
-    /// One more than there are candidates: each ends where the next begins.
-    candidates: Vec<Candidate>,
-    conditions: Vec<Condition>,
-    /// Places in `rules`.
-    realises: Vec<u32>,
-    rules: Vec<(TraitId, DataSourceId)>,
+    /// One after the other: how many conditions, how many rules, the conditions, the rules. What is asked about a
+    /// candidate stands together, for it has to come from memory first.
+    candidates: Vec<u32>,
+    rules: usize,
     trees: Vec<Tree>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    first_condition: u32,
-    first_realised: u32,
 }
 
 /// What a candidate asks for besides the predicate it is filed under.
@@ -35,6 +28,32 @@ pub(crate) enum Condition {
     /// A place in the trees.
     Tree(u32),
 }
+
+impl Condition {
+    const KIND_BITS: u32 = 2;
+
+    fn word(self) -> u32 {
+        let (kind, number) = match self {
+            Condition::Need(predicate) => (0, predicate),
+            Condition::Deny(predicate) => (1, predicate),
+            Condition::Tree(tree) => (2, tree),
+        };
+        assert!(number < 1 << (u32::BITS - Condition::KIND_BITS), "a number fits beside its kind");
+        number << Condition::KIND_BITS | kind
+    }
+
+    fn from_word(word: u32) -> Condition {
+        let number = word >> Condition::KIND_BITS;
+        match word & ((1 << Condition::KIND_BITS) - 1) {
+            0 => Condition::Need(number),
+            1 => Condition::Deny(number),
+            _ => Condition::Tree(number),
+        }
+    }
+}
+
+/// Words of a rule that a candidate realises: its number, its trait, the trait's data source.
+const RULE_WORDS: usize = 3;
 
 /// An expression as a chain of decisions, begun at the first.
 pub(crate) type Tree = Box<[Decision]>;
@@ -77,32 +96,24 @@ impl RuleIndex {
         predicates: u32,
         mut entries: Vec<Entry>,
         trees: Vec<Tree>,
-        rules: Vec<(TraitId, DataSourceId)>,
+        rules: &[(TraitId, DataSourceId)],
     ) -> RuleIndex {
         entries.sort_unstable();
         entries.dedup();
-        let mut index = RuleIndex {
-            filed: vec![0],
-            candidates: Vec::new(),
-            conditions: Vec::new(),
-            realises: Vec::new(),
-            rules,
-            trees,
-        };
+        let mut index = RuleIndex { filed: vec![0], candidates: Vec::new(), rules: rules.len(), trees };
         for group in entries.chunk_by(|a, b| (a.predicate, &a.conditions) == (b.predicate, &b.conditions)) {
-            let candidate = index.candidates.len() as u32;
-            index.filed.resize(group[0].predicate as usize + 1, candidate);
-            index.candidates.push(index.end());
-            index.conditions.extend(&group[0].conditions);
-            index.realises.extend(group.iter().map(|entry| entry.rule));
+            let conditions = &group[0].conditions;
+            index.filed.resize(group[0].predicate as usize + 1, index.candidates.len() as u32);
+            index.candidates.extend([conditions.len() as u32, group.len() as u32]);
+            index.candidates.extend(conditions.iter().map(|condition| condition.word()));
+            for entry in group {
+                let (trait_id, data_source) = rules[entry.rule as usize];
+                index.candidates.extend([entry.rule, trait_id.0, data_source.0]);
+            }
         }
-        index.filed.resize(predicates as usize + 1, index.candidates.len() as u32);
-        index.candidates.push(index.end());
+        let end = u32::try_from(index.candidates.len()).expect("all candidates together are below 4 Gi words");
+        index.filed.resize(predicates as usize + 1, end);
         index
-    }
-
-    fn end(&self) -> Candidate {
-        Candidate { first_condition: self.conditions.len() as u32, first_realised: self.realises.len() as u32 }
     }
 
     pub(crate) fn truths(&self) -> Truths {
@@ -111,24 +122,29 @@ impl RuleIndex {
             predicates: Bits::new(self.filed.len() - 1),
             active: Vec::with_capacity(predicates_with_candidates),
             tried: Bits::new(self.trees.len()),
-            realised: Bits::new(self.rules.len()),
+            realised: Bits::new(self.rules),
         }
     }
 
     /// Appends the traits that the true predicates realise, each rule's once.
     pub(crate) fn realise(&self, truths: &mut Truths, only: Option<DataSourceId>, realised: &mut Vec<TraitId>) {
         let Truths { predicates, active, tried, realised: rules_realised } = truths;
-        for &(start, end) in active.iter() {
-            for pair in self.candidates[start as usize..=end as usize].windows(2) {
-                let (candidate, next) = (pair[0], pair[1]);
-                let conditions = &self.conditions[candidate.first_condition as usize..next.first_condition as usize];
-                if !conditions.iter().all(|&condition| self.holds(condition, predicates, tried)) {
-                    continue;
-                }
-                for &rule in &self.realises[candidate.first_realised as usize..next.first_realised as usize] {
-                    let (trait_id, data_source) = self.rules[rule as usize];
-                    if only.is_none_or(|only| only == data_source) && rules_realised.set(rule) {
-                        realised.push(trait_id);
+        for together in active.chunks(FETCHED_TOGETHER) {
+            fetch(together.iter().map(|&(start, _)| self.candidates[start as usize]));
+            for &(start, end) in together {
+                let mut words = &self.candidates[start as usize..end as usize];
+                while let [conditions, rules, rest @ ..] = words {
+                    let (conditions, rest) = rest.split_at(*conditions as usize);
+                    let (rules, rest) = rest.split_at(*rules as usize * RULE_WORDS);
+                    words = rest;
+                    let mut conditions = conditions.iter().map(|&word| Condition::from_word(word));
+                    if !conditions.all(|condition| self.holds(condition, predicates, tried)) {
+                        continue;
+                    }
+                    for &[rule, trait_id, data_source] in rules.as_chunks::<RULE_WORDS>().0 {
+                        if only.is_none_or(|only| only.0 == data_source) && rules_realised.set(rule) {
+                            realised.push(TraitId(trait_id));
+                        }
                     }
                 }
             }
@@ -165,6 +181,14 @@ impl Truths {
     pub(crate) fn set(&mut self, predicate: u32, index: &RuleIndex) {
         if self.predicates.set(predicate) {
             self.activate(predicate, predicate + 1, index);
+        }
+    }
+
+    /// Records that several predicates are true.
+    pub(super) fn set_all(&mut self, predicates: &[u32], index: &RuleIndex) {
+        for together in predicates.chunks(FETCHED_TOGETHER) {
+            fetch(together.iter().map(|&predicate| index.filed[predicate as usize]));
+            together.iter().for_each(|&predicate| self.set(predicate, index));
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) mod thresholds;
 use self::index::RuleIndex;
 use self::regexes::Regexes;
 use self::scratch::MatcherScratch;
-use self::table::{KeyTable, ScalarTable};
+use self::table::{Identity, KeyTable, ScalarTable};
 use self::text::{PartedValue, TextPatterns};
 use self::thresholds::Thresholds;
 use super::letters::{self, WordCharacters};
@@ -103,6 +103,7 @@ impl Matcher {
             call.offer(signal, true);
         }
         call.offer_derived();
+        call.compare_equal();
         let outcome = call.outcome;
         self.index.realise(&mut scratch.truths, only, realised);
         realised.sort_unstable();
@@ -226,6 +227,14 @@ impl Call<'_, '_> {
         }
     }
 
+    /// Compares the values that were put aside. The table is large, and each probe of it a wait for memory: together
+    /// they take little more than one.
+    fn compare_equal(&mut self) {
+        let MatcherScratch { truths, values, equal, .. } = &mut *self.scratch;
+        self.matcher.equalities.find_all(values, equal);
+        truths.set_all(equal, &self.matcher.index);
+    }
+
     fn raise(&mut self, thresholds: Option<u32>, number: Decimal<'_>) {
         if let Some(place) = thresholds {
             let thresholds = &self.matcher.thresholds[place as usize];
@@ -236,10 +245,13 @@ impl Call<'_, '_> {
     fn compare_scalar(&mut self, key: u32, plan: &KeyPlan, value: &[u8]) {
         let matcher = self.matcher;
         let scalar = Scalar::of(value);
-        if plan.has_equalities
-            && let Some(predicate) = matcher.equalities.find(key, scalar)
-        {
-            self.scratch.truths.set(predicate, &matcher.index);
+        if plan.has_equalities {
+            let identity = Identity::scalar(key, scalar);
+            if identity.is_exact() {
+                self.scratch.values.push(identity);
+            } else if let Some(predicate) = matcher.equalities.find_identity(identity, scalar) {
+                self.scratch.truths.set(predicate, &matcher.index);
+            }
         }
         if let Scalar::Number(number) = scalar {
             self.raise(plan.greater, number);

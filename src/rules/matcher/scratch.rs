@@ -4,9 +4,10 @@ use super::Matcher;
 use super::bits::Bits;
 use super::index::{RuleIndex, Truths};
 use super::regexes::{Regexes, RegexesCache};
+use super::table::Identity;
 use super::text::WordScratch;
 use super::thresholds::Thresholds;
-use crate::limits::SIGNAL_VALUE_BYTES_MAX;
+use crate::limits::{SIGNAL_VALUE_BYTES_MAX, VALUES_MAX};
 use crate::rules::letters::lowered_bytes_max;
 
 /// What one shard needs to evaluate a [`Matcher`]: grown to its worst case when made, never after.
@@ -15,6 +16,9 @@ pub struct MatcherScratch {
     /// How many thresholds of each list are true; those that are not 0 stand in `ranked`.
     ranks: Box<[u32]>,
     ranked: Vec<u32>,
+    /// Values to be compared for equality, all together at the end, and the predicates that they make true.
+    pub(super) values: Vec<Identity>,
+    pub(super) equal: Vec<u32>,
     pub(super) words: WordScratch,
     pub(super) regexes: Vec<RegexesCache>,
     /// The value at hand in lower case. Empty unless the option asks for it.
@@ -34,6 +38,8 @@ impl MatcherScratch {
             truths: matcher.index.truths(),
             ranks: vec![0; thresholds].into_boxed_slice(),
             ranked: Vec::with_capacity(thresholds),
+            values: Vec::with_capacity(VALUES_MAX),
+            equal: Vec::with_capacity(VALUES_MAX),
             words: WordScratch::new(matcher.words, matcher.phrases),
             regexes: matcher.regexes.iter().map(Regexes::cache).collect(),
             lowered: Vec::with_capacity(lowered_bytes),
@@ -48,6 +54,8 @@ impl MatcherScratch {
         for list in self.ranked.drain(..) {
             self.ranks[list as usize] = 0;
         }
+        self.values.clear();
+        self.equal.clear();
         self.sources_met.clear();
         self.sources.clear();
     }
@@ -70,6 +78,7 @@ impl MatcherScratch {
     pub(crate) fn capacities(&self) -> Vec<usize> {
         let mut all =
             vec![self.ranked.capacity(), self.lowered.capacity(), self.sources.capacity(), self.sources_met.capacity()];
+        all.extend([self.values.capacity(), self.equal.capacity()]);
         all.extend(self.truths.capacities());
         all
     }

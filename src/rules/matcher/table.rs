@@ -4,50 +4,106 @@
 //! what is probed and can make a probe no longer than the longest run of taken slots.
 
 use crate::find::short_word;
+use crate::memory::{FETCHED_TOGETHER, fetch};
 use crate::rules::scalar::{Decimal, Scalar};
 
-/// Numbers entries by their hash; the entries themselves are the caller's.
+/// Numbers entries by what they are; the entries themselves are the caller's.
 #[derive(Debug)]
 struct ProbeTable {
     /// A power of two, at most half of it taken.
     slots: Box<[Slot]>,
 }
 
+/// A quarter of a cache line: most probes read this and nothing else.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// The upper half of the hash; the lower half chooses the slot.
-    tag: u32,
+    identity: Identity,
     entry: u32,
 }
 
-const EMPTY: Slot = Slot { tag: 0, entry: u32::MAX };
+const EMPTY: u32 = u32::MAX;
+
+/// What an entry is known by: a short text is itself, anything else is known by a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The text, or the hash.
+    word: u64,
+    /// The key's number and a short text's length, or what else it is.
+    shape: u32,
+}
+
+impl Identity {
+    const SHORT_BYTES_MAX: usize = 8;
+    const LONG_TEXT: u32 = 14;
+    const NUMBER: u32 = 15;
+    const SHAPE_BITS: u32 = 4;
+
+    #[inline(always)]
+    fn text(key: u32, text: &[u8]) -> Identity {
+        if text.len() <= Identity::SHORT_BYTES_MAX {
+            Identity { word: short_word(text), shape: key << Identity::SHAPE_BITS | text.len() as u32 }
+        } else {
+            Identity { word: hash_bytes(0, text), shape: key << Identity::SHAPE_BITS | Identity::LONG_TEXT }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn scalar(key: u32, value: Scalar<'_>) -> Identity {
+        match value {
+            Scalar::Text(text) => Identity::text(key, text),
+            Scalar::Number(number) => {
+                let (negative, integer, fraction) = number.fields();
+                let word = hash_bytes(hash_bytes(negative.into(), integer), fraction);
+                Identity { word, shape: key << Identity::SHAPE_BITS | Identity::NUMBER }
+            }
+        }
+    }
+
+    /// Whether nothing else has this identity.
+    #[inline(always)]
+    pub(super) fn is_exact(self) -> bool {
+        self.shape & ((1 << Identity::SHAPE_BITS) - 1) < Identity::LONG_TEXT
+    }
+
+    #[inline(always)]
+    fn hash(self) -> usize {
+        fold(self.word ^ FIRST, u64::from(self.shape) ^ SECOND) as usize
+    }
+}
 
 impl ProbeTable {
-    /// The table in which entry i has the hash `hashes[i]`.
-    fn new(hashes: impl ExactSizeIterator<Item = u64>) -> ProbeTable {
-        let mut slots = vec![EMPTY; (2 * hashes.len()).next_power_of_two().max(2)].into_boxed_slice();
+    /// The table in which entry i is `identities[i]`.
+    fn new(identities: impl ExactSizeIterator<Item = Identity>) -> ProbeTable {
+        let empty = Slot { identity: Identity { word: 0, shape: 0 }, entry: EMPTY };
+        let mut slots = vec![empty; (2 * identities.len()).next_power_of_two().max(2)].into_boxed_slice();
         let mask = slots.len() - 1;
-        for (entry, hash) in hashes.enumerate() {
-            let mut place = hash as usize & mask;
-            while slots[place].entry != EMPTY.entry {
+        for (entry, identity) in identities.enumerate() {
+            let mut place = identity.hash() & mask;
+            while slots[place].entry != EMPTY {
                 place = (place + 1) & mask;
             }
-            slots[place] = Slot { tag: (hash >> 32) as u32, entry: entry as u32 };
+            slots[place] = Slot { identity, entry: entry as u32 };
         }
         ProbeTable { slots }
     }
 
+    /// The entry of the first slot in which such an entry can stand, right or wrong.
     #[inline(always)]
-    fn find(&self, hash: u64, mut is_entry: impl FnMut(u32) -> bool) -> Option<u32> {
+    fn first(&self, identity: Identity) -> u32 {
+        self.slots[identity.hash() & (self.slots.len() - 1)].entry
+    }
+
+    /// `is_entry` is asked where a hash does not decide.
+    #[inline(always)]
+    fn find(&self, identity: Identity, mut is_entry: impl FnMut(u32) -> bool) -> Option<u32> {
         let mask = self.slots.len() - 1;
-        let tag = (hash >> 32) as u32;
-        let mut place = hash as usize & mask;
+        let mut place = identity.hash() & mask;
         loop {
             let slot = self.slots[place];
-            if slot.entry == EMPTY.entry {
+            if slot.entry == EMPTY {
                 return None;
             }
-            if slot.tag == tag && is_entry(slot.entry) {
+            if slot.identity == identity && (identity.is_exact() || is_entry(slot.entry)) {
                 return Some(slot.entry);
             }
             place = (place + 1) & mask;
@@ -64,11 +120,13 @@ pub(crate) struct KeyTable {
 
 impl KeyTable {
     pub(crate) fn new(keys: Vec<Box<[u8]>>) -> KeyTable {
-        KeyTable { table: ProbeTable::new(keys.iter().map(|key| hash_bytes(0, key))), keys }
+        assert!(keys.len() < 1 << (u32::BITS - Identity::SHAPE_BITS), "a key's number fits beside a value's length");
+        KeyTable { table: ProbeTable::new(keys.iter().map(|key| Identity::text(0, key))), keys }
     }
 
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
-        self.table.find(hash_bytes(0, key), |entry| same(&self.keys[entry as usize], key)).map(|entry| entry as usize)
+        let is_key = |entry: u32| *self.keys[entry as usize] == *key;
+        self.table.find(Identity::text(0, key), is_key).map(|entry| entry as usize)
     }
 }
 
@@ -76,23 +134,33 @@ impl KeyTable {
 #[derive(Debug)]
 pub(crate) struct ScalarTable {
     table: ProbeTable,
-    entries: Vec<(u32, StoredScalar)>,
+    entries: Vec<StoredScalar>,
     bytes: Vec<u8>,
 }
 
 impl ScalarTable {
     pub(crate) fn new<'a>(pairs: impl Iterator<Item = (u32, Scalar<'a>)>) -> ScalarTable {
         let mut bytes = Vec::new();
-        let entries: Vec<_> = pairs.map(|(key, value)| (key, StoredScalar::new(value, &mut bytes))).collect();
-        let hashes = entries.iter().map(|(key, value)| hash_scalar(*key, value.load(&bytes)));
-        ScalarTable { table: ProbeTable::new(hashes), entries, bytes }
+        let (identities, entries): (Vec<_>, Vec<_>) =
+            pairs.map(|(key, value)| (Identity::scalar(key, value), StoredScalar::new(value, &mut bytes))).unzip();
+        ScalarTable { table: ProbeTable::new(identities.into_iter()), entries, bytes }
     }
 
     pub(crate) fn find(&self, key: u32, value: Scalar<'_>) -> Option<u32> {
-        self.table.find(hash_scalar(key, value), |entry| {
-            let (entry_key, stored) = self.entries[entry as usize];
-            entry_key == key && stored.load(&self.bytes) == value
-        })
+        self.find_identity(Identity::scalar(key, value), value)
+    }
+
+    #[inline(always)]
+    pub(super) fn find_identity(&self, identity: Identity, value: Scalar<'_>) -> Option<u32> {
+        self.table.find(identity, |entry| self.entries[entry as usize].load(&self.bytes) == value)
+    }
+
+    /// Appends the entries of `identities`, which are exact, to `found`.
+    pub(super) fn find_all(&self, identities: &[Identity], found: &mut Vec<u32>) {
+        for together in identities.chunks(FETCHED_TOGETHER) {
+            fetch(together.iter().map(|&identity| self.table.first(identity)));
+            found.extend(together.iter().filter_map(|&identity| self.table.find(identity, |_| false)));
+        }
     }
 }
 
@@ -141,31 +209,12 @@ impl StoredScalar {
     }
 }
 
-fn hash_scalar(key: u32, value: Scalar<'_>) -> u64 {
-    match value {
-        Scalar::Text(text) => hash_bytes(u64::from(key), text),
-        Scalar::Number(number) => {
-            let (negative, integer, fraction) = number.fields();
-            let seed = u64::from(key) | 1 << 32 | u64::from(negative) << 33;
-            hash_bytes(hash_bytes(seed, integer), fraction)
-        }
-    }
-}
-
-/// Whether two texts are equal: short ones, as most keys are, without a call.
-#[inline(always)]
-fn same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    if one.len() <= 8 { short_word(one) == short_word(other) } else { one == other }
-}
+const FIRST: u64 = 0xa076_1d64_78bd_642f;
+const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
 
 /// Eight bytes at a time, each folded in by a 64 x 64 -> 128 bit multiplication, as wyhash does.
 #[inline(always)]
 fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
-    const FIRST: u64 = 0xa076_1d64_78bd_642f;
-    const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
     let mut state = fold(seed ^ FIRST, SECOND ^ bytes.len() as u64);
     let mut rest = bytes;
     while rest.len() > 8
@@ -211,7 +260,7 @@ mod tests {
         let keys: Vec<Box<[u8]>> = (0..50_000).map(|n: u32| format!("key-{n}").into_bytes().into()).collect();
         let table = KeyTable::new(keys);
         let slots = &table.table.slots;
-        let longest = slots.split(|slot| slot.entry == EMPTY.entry).map(<[_]>::len).max();
+        let longest = slots.split(|slot| slot.entry == EMPTY).map(<[_]>::len).max();
         assert!(longest.is_some_and(|run| run < 200), "{longest:?}");
     }
 }

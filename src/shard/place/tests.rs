@@ -193,7 +193,7 @@ impl Visitor {
     fn realise(&mut self, random: &mut Random, rules: &Rules, account: u64, now: Now) {
         for _ in 0..random.below(4) {
             let id = TraitId(trait_id(random, account) as u32);
-            self.profile.realise(id, rules.traits.keeping(id), now.day(), now.minute());
+            self.profile.realise(&[id], |id| rules.traits.keeping(id), now.day(), now.minute());
         }
     }
 }
@@ -280,7 +280,12 @@ fn full_profiles_and_many_changes_are_placed_rightly() {
         visitor.profile.tend(now.day(), 1, &ruleset.traits);
         for _ in 0..count {
             let id = TraitId(random.below(ids.end.into()) as u32);
-            visitor.profile.realise(id, ruleset.traits.keeping(id), now.day() - (call == 0) as Day, now.minute());
+            visitor.profile.realise(
+                &[id],
+                |id| ruleset.traits.keeping(id),
+                now.day() - (call == 0) as Day,
+                now.minute(),
+            );
         }
         let changed = visitor.profile.changes_for(AccountIndex(0), 1, now.minute());
         assert_eq!(changed.is_some(), call > 0 && count < CHANGED_TRAITS_MAX as u64, "{call}");
@@ -325,7 +330,7 @@ fn segments_beyond_the_limit_are_found_when_there_is_room() {
     visitor.profile.tend(now.day(), 1, &ruleset.traits);
     for id in 0..=(PROFILE_SEGMENTS_MAX as u32 + 300) / 100 {
         let id = TraitId(id);
-        visitor.profile.realise(id, ruleset.traits.keeping(id), now.day(), now.minute());
+        visitor.profile.realise(&[id], |id| ruleset.traits.keeping(id), now.day(), now.minute());
     }
     place_one(&mut visitor, &mut ruleset, now, |_| true);
     for dropped in [0, 1, 2, 3, 4, 5] {

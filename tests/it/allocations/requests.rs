@@ -18,6 +18,9 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (jsonp, 200),
     (form, 200),
     (chunked_form, 200),
+    // Side by side, so that clients come to them at the same time.
+    (wild, 200),
+    (wild, 200),
     (wild, 200),
     (id, 200),
     (id_of_phone, 200),
@@ -29,6 +32,10 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (maps_id, 200),
     (named_by_id, 200),
     (wrong_token, 200),
+    (signs_in, 200),
+    (signs_out, 200),
+    (everything_of_a_person, 200),
+    (person_beyond_the_bounds, 200),
     (rules, 200),
     (everything_at_once, 200),
     (profile_beyond_its_bounds, 200),
@@ -62,6 +69,21 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (frame_of_nobody, 404),
     (tag, 200),
     (unserved, 404),
+    (first_event, 200),
+    (mislabelled, 200),
+    (impression, 200),
+    (id_by_post, 200),
+    (id_to_be_verified, 302),
+    (id_not_verified, 200),
+    (id_refused, 200),
+    (id_of_child, 200),
+    (sync_refused_consent, 200),
+    (sync_badly_encoded, 200),
+    (opts_out_by_cookie, 200),
+    (phone_refuses, 200),
+    (no_syncs, 200),
+    (recorded, 200),
+    (preflight_of_id, 204),
 ];
 
 /// Requests after which the server closes.
@@ -189,6 +211,32 @@ fn maps_id(number: u64) -> Vec<u8> {
 /// A server's call about whom it knows by an id only.
 fn named_by_id(number: u64) -> Vec<u8> {
     get(HOST, &format!("/event?{JSON}&c_page=home&d_cid=11%01joe{}", number % 700), "")
+}
+
+/// A few persons on all devices, who is at home here or there.
+fn person(number: u64) -> u64 {
+    number / 3 % 5
+}
+
+fn signs_in(number: u64) -> Vec<u8> {
+    let (visitor, person) = (visitor(number), person(number));
+    get(HOST, &format!("/event?{JSON}&c_page=home&d_uuid={visitor}&d_cid=11%01p{person}%011"), PAGE)
+}
+
+fn signs_out(number: u64) -> Vec<u8> {
+    let (visitor, person) = (visitor(number), person(number));
+    get(HOST, &format!("/event?{JSON}&c_page=home&d_uuid={visitor}&d_cid=11%01p{person}%012"), PAGE)
+}
+
+fn everything_of_a_person(number: u64) -> Vec<u8> {
+    get(HOST, &format!("/event?{JSON}&c_all=yes&d_uuid={}&d_cid=11%01p{}%011", visitor(number), person(number)), PAGE)
+}
+
+fn person_beyond_the_bounds(number: u64) -> Vec<u8> {
+    let first = super::config::MANY + (number % 17) as u32 * 256;
+    let ids: Vec<_> = (first..first + 300).map(|id| id.to_string()).collect();
+    let (visitor, person) = (visitor(number), person(number));
+    post(PAGE, &format!("{JSON}&d_sid={}&d_uuid={visitor}&d_cid=11%01p{person}%011", ids.join(",")))
 }
 
 fn wrong_token(number: u64) -> Vec<u8> {
@@ -367,4 +415,92 @@ fn tag(_: u64) -> Vec<u8> {
 
 fn unserved(_: u64) -> Vec<u8> {
     get(HOST, "/nonsense.html", "")
+}
+
+fn first_event(number: u64) -> Vec<u8> {
+    get(HOST, &format!("/firstevent?{JSON}&c_n={number}"), PAGE)
+}
+
+/// Form text under other labels, and a document of JSON, which is an error.
+fn mislabelled(number: u64) -> Vec<u8> {
+    let (label, body) = match number % 4 {
+        0 => ("text/plain;charset=UTF-8", format!("{JSON}&c_page=home")),
+        1 => ("application/json", format!("{JSON}&c_n={number}")),
+        2 => ("application/json", format!("{{\"c_n\":{number}}}")),
+        _ => ("multipart/form-data; boundary=x", "--x".to_owned()),
+    };
+    let length = format!("Content-Type: {label}\r\nContent-Length: {}\r\n", body.len());
+    format!("POST /event?d_rtbd=json HTTP/1.1\r\nHost: {HOST}\r\n{PAGE}{length}\r\n{body}").into_bytes()
+}
+
+fn impression(number: u64) -> Vec<u8> {
+    let id = "d_cid=20914%01e4fe9bde-caa0-47b6-908d-ffba3fa184f2";
+    get(HOST, &format!("/event?d_event=imp&d_src=1&d_site=2&d_creative={number}&d_campaign=4&{id}&d_bust=9"), PAGE)
+}
+
+fn id_by_post(number: u64) -> Vec<u8> {
+    let body = format!("d_visid_ver=5.5.0&d_rtbd=json&d_orgid=A1%40AdobeOrg&d_uuid={}", visitor(number));
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let head = format!("POST /id HTTP/1.1\r\nHost: dpm.example.net\r\n{PAGE}{form}");
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+fn id_to_be_verified(number: u64) -> Vec<u8> {
+    get("dpm.example.net", &format!("/id?d_orgid=A1%40AdobeOrg&d_verify=1&ts={number}"), PAGE)
+}
+
+/// Without a cookie, with one, and for nobody.
+fn id_not_verified(number: u64) -> Vec<u8> {
+    let organisation = if number % 3 == 2 { "none" } else { "A1%40AdobeOrg" };
+    let cookie = if number % 3 == 1 { format!("Cookie: demdex={}\r\n", visitor(number)) } else { String::new() };
+    get("dpm.example.net", &format!("/id/rd?d_orgid={organisation}&d_verify=1"), &format!("{PAGE}{cookie}"))
+}
+
+/// Opted out, without consent, not to be read.
+fn id_refused(number: u64) -> Vec<u8> {
+    let target = "/id?d_rtbd=json&d_orgid=A1%40AdobeOrg";
+    match number % 3 {
+        0 => get("dpm.example.net", target, "Cookie: demdex=NOTARGET\r\n"),
+        1 => get("dpm.example.net", &format!("{target}&gdpr=1&gdpr_consent=x"), PAGE),
+        _ => get("dpm.example.net", &format!("{target}&c_x=%"), PAGE),
+    }
+}
+
+fn id_of_child(_: u64) -> Vec<u8> {
+    get("dpm.example.net", "/id?d_rtbd=json&d_orgid=A1%40AdobeOrg&d_coppa=true", PAGE)
+}
+
+fn sync_refused_consent(number: u64) -> Vec<u8> {
+    let refusal = ["gdpr=1", "gpp=x&gpp_sid=7", "d_coppa=true"][number as usize % 3];
+    let cookie = if number % 3 < 2 { format!("Cookie: demdex={}\r\n", visitor(number)) } else { String::new() };
+    get("dpm.example.net", &format!("/ibs:dpid=11&dpuuid=c{number}&{refusal}"), &cookie)
+}
+
+fn sync_badly_encoded(number: u64) -> Vec<u8> {
+    get("dpm.example.net", "/ibs:dpid=11&dpuuid=%zz", &format!("Cookie: demdex={}\r\n", visitor(number)))
+}
+
+/// Always the same few, who are held already from the second time on.
+fn opts_out_by_cookie(number: u64) -> Vec<u8> {
+    get(HOST, "/demoptout.jpg", &format!("Cookie: demdex=6{:037}\r\n", number % 20))
+}
+
+fn phone_refuses(number: u64) -> Vec<u8> {
+    let id = format!("d_cid=20914%01e4fe9bde-caa0-47b6-908d-{:012}", number % 20);
+    get(HOST, &format!("/event?{JSON}&{id}&device_consent=0&d_consent_ic=DSID_20914"), "")
+}
+
+fn no_syncs(number: u64) -> Vec<u8> {
+    get(HOST, &format!("/event?{JSON}&d_jsonv=0&d_nsid=4&d_ptfm=android&d_uuid={}", visitor(number)), PAGE)
+}
+
+/// What clients send along.
+fn recorded(number: u64) -> Vec<u8> {
+    let along = "d_caller=tag&d_region=7&d_ld=a%3Db&d_stuff=1&_=1&callback=f&d_cf=1&_ts=1&ts=1&d_fieldgroup=A&d_ver=2";
+    get(HOST, &format!("/event?{JSON}&{along}&d_dil_ver=9.5&c_n={number}"), PAGE)
+}
+
+fn preflight_of_id(_: u64) -> Vec<u8> {
+    let asks = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n";
+    format!("OPTIONS /id HTTP/1.1\r\nHost: dpm.example.net\r\n{PAGE}{asks}\r\n").into_bytes()
 }

@@ -61,7 +61,7 @@ fn in_chunks(body: &[u8], random: &mut Random) -> Vec<u8> {
 
 #[test]
 fn valid_requests_are_read_as_meant() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for _ in 0..3_000 {
         let count = 1 + random.below(3);
         let (pieces, described): (Vec<_>, Vec<_>) = (0..count).map(|_| generate(&mut random)).unzip();
@@ -115,7 +115,7 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
 }
 
 fn check_mutants(count: usize, corpus: &[Vec<u8>], judge: impl Fn(&[u8], &[usize]) -> Verdict) {
-    let mut random = Random(4);
+    let mut random = Random::new(4);
     let (mut accepted, mut rejected) = (0, 0);
     for _ in 0..count {
         let mut bytes = random.pick(corpus).clone();
@@ -132,7 +132,7 @@ fn check_mutants(count: usize, corpus: &[Vec<u8>], judge: impl Fn(&[u8], &[usize
 
 #[test]
 fn mutated_requests_never_panic_and_cuts_never_matter() {
-    let mut random = Random(5);
+    let mut random = Random::new(5);
     let mut corpus: Vec<Vec<u8>> = (0..200).map(|_| generate(&mut random).0).collect();
     corpus.extend((0..100).map(|_| [generate(&mut random).0, generate(&mut random).0].concat()));
     let own = own_cases("request_cases.txt").into_iter().map(|case| case.input);

@@ -1,11 +1,10 @@
 //! llhttp's suite: the same verdicts but for a list of deviations, each with its reason.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Random, Verdict, cases_folder, judge_all_cuts, judge_requests, judge_responses, unescape};
+use super::{Random, Verdict, judge_all_cuts, judge_requests, judge_responses, unescape};
+use crate::vectors::{self, Deviations};
 
 /// One case of llhttp's suite.
 struct VectorCase {
@@ -19,13 +18,8 @@ struct VectorCase {
 
 /// Reads the suite of one side, or says loudly that it isn't there.
 fn vector_cases(side: &str) -> Option<Vec<VectorCase>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/llhttp").join(side);
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        // Written past the test harness, which would swallow it when the test passes.
-        let notice = format!("SKIPPED: llhttp's {side} cases are not at {}\n", folder.display());
-        std::io::stderr().write_all(notice.as_bytes()).unwrap();
-        return None;
-    };
+    let folder = vectors::folder("llhttp")?.join(side);
+    let entries = std::fs::read_dir(folder).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let cases: Vec<VectorCase> = files.iter().flat_map(|file| read_vector_file(side, file)).collect();
@@ -94,39 +88,18 @@ fn with_hosts(input: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The cases of `side` on which we differ from llhttp on purpose: name to reason.
-fn deviations(side: &str) -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(cases_folder().join("llhttp_deviations.txt")).unwrap();
-    let mut deviations = BTreeMap::new();
-    for line in text.lines().filter(|line| line.starts_with(&format!("{side}/"))) {
-        let (name, reason) = line.split_once(" => ").expect("a deviation is `file | heading => reason`");
-        assert!(reason.len() > 10, "a deviation needs its reason: {line}");
-        assert!(deviations.insert(name.to_owned(), reason.to_owned()).is_none(), "listed twice: {name}");
-    }
-    deviations
-}
-
 /// Holds our verdicts against llhttp's strict ones; leniency is expected of nobody, so lenient cases are rejections.
 fn compare_with_llhttp(side: &str, judge: impl Fn(&VectorCase, &mut Random) -> Verdict) {
     let Some(cases) = vector_cases(side) else { return };
-    let mut deviations = deviations(side);
-    let mut random = Random(1);
-    let mut complaints = String::new();
+    let mut deviations = Deviations::read("http/llhttp_deviations.txt", &format!("{side}/"));
+    let mut random = Random::new(1);
     for case in &cases {
         let verdict = judge(case, &mut random);
         let expected = case.rejected || case.kind.contains("lenient");
-        let agrees = verdict.is_rejection() == expected;
-        let listed = deviations.remove(&case.name).is_some();
-        if agrees == listed {
-            let what = if listed { "no longer a deviation" } else { "differs and is not listed" };
-            let (name, input) = (&case.name, case.input.escape_ascii());
-            writeln!(complaints, "{name}: {what}\n    {verdict:?}\n    {input}").unwrap();
-        }
+        let found = || format!("{verdict:?}\n    {}", case.input.escape_ascii());
+        deviations.judge(&case.name, verdict.is_rejection() == expected, found);
     }
-    for name in deviations.keys() {
-        writeln!(complaints, "{name}: listed, but there is no such case").unwrap();
-    }
-    assert!(complaints.is_empty(), "\n{complaints}");
+    deviations.finish();
 }
 
 #[test]

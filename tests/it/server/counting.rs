@@ -1,4 +1,4 @@
-//! Parallel calls for one visitor lose no realisation, whichever connection and core they arrive at.
+//! Parallel calls for one visitor or one person lose no realisation, whichever connection and core they arrive at.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -15,7 +15,10 @@ const CALLS: usize = 1_000;
 /// Requests sent before their answers are read: few enough to fit the sockets' buffers.
 const PIPELINED: usize = 100;
 
-on_each_runtime!(fifty_clients_with_a_thousand_calls_each_count_fifty_thousand,);
+on_each_runtime!(
+    fifty_clients_with_a_thousand_calls_each_count_fifty_thousand,
+    what_persons_do_on_many_devices_adds_up,
+);
 
 fn fifty_clients_with_a_thousand_calls_each_count_fifty_thousand(runtime: Runtime) {
     // Counts are kept by day: a test that began before midnight begins again after it.
@@ -57,6 +60,68 @@ fn count(server: &Server, same_day: impl Fn() -> bool) {
     call(address, 10);
     assert!(!same_day() || saturated() == 10, "{}", saturated());
     assert!(!same_day() || segments(server) == [100, 101, 102], "it stays at 65,535");
+}
+
+/// Forty devices at home on either core, each used by all of four persons at home on either core.
+fn what_persons_do_on_many_devices_adds_up(runtime: Runtime) {
+    const DEVICES: usize = 40;
+    const PERSONS: usize = 4;
+    loop {
+        let day = today();
+        let server = Server::start(CONFIG, Options { shards: 2, ..Options::on(runtime) });
+        let address = server.address;
+        thread::scope(|scope| {
+            for device in 0..DEVICES {
+                scope.spawn(move || {
+                    let calls: Vec<String> = (0..50 * PERSONS).map(|i| signed_in(device, i % PERSONS, true)).collect();
+                    call_each(address, &calls);
+                });
+            }
+        });
+        let all = (DEVICES * 50 * PERSONS) as u64;
+        server.wait_until("all is counted", |server| server.total(|totals| totals.traits_realised.value()) == all);
+        // A call that did not wait long enough has not been told what its person's profile says, but it counts there.
+        let segments_of = |person| {
+            let reply = || {
+                let mut client = server.connect();
+                client.send(signed_in(100, person, false).as_bytes());
+                client.receive()
+            };
+            let told = std::iter::repeat_with(reply).take(100).find(|reply| reply.header("X-Error").is_none());
+            told.expect("a call that is not late").ids("segments")
+        };
+        let found: Vec<Vec<u64>> = (0..PERSONS).map(segments_of).collect();
+        if today() != day {
+            continue;
+        }
+        assert_eq!(found, vec![vec![200]; PERSONS], "2,000 each, no more and no less");
+        assert_eq!(server.total(|totals| totals.traits_realised.value()), all);
+        assert_eq!(server.total(|totals| totals.persons_new.value()), PERSONS as u64);
+        assert_eq!(server.total(|totals| totals.person_traits_kept.value() + totals.overloaded.value()), 0);
+        server.assert_quiet();
+        return;
+    }
+}
+
+/// A call on a device by the person signed in there.
+fn signed_in(device: usize, person: usize, realises: bool) -> String {
+    let signal = if realises { "&c_product=camera" } else { "" };
+    format!(
+        "GET /event?d_rtbd=json&d_cts=2&d_uuid={:019}{device:019}&d_cid=20%01p{person}%011{signal} HTTP/1.1\r\n\
+         Host: club.example.net\r\n\r\n",
+        7
+    )
+}
+
+/// Makes these calls over one connection.
+fn call_each(address: SocketAddr, calls: &[String]) {
+    let mut client = Connection::to(address);
+    for batch in calls.chunks(PIPELINED) {
+        client.send(batch.concat().as_bytes());
+        for _ in batch {
+            assert_eq!(client.receive().status, 200);
+        }
+    }
 }
 
 /// Realises the trait so many times, over a connection of its own.

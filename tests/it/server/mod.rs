@@ -28,6 +28,8 @@ use pinion::reactor::uring::Without;
 use pinion::ruleset::Ruleset;
 use pinion::shard::Plan;
 
+use crate::strict;
+
 pub const URING: Runtime = Runtime::Uring;
 pub const GLOMMIO: Runtime = Runtime::Glommio;
 
@@ -150,6 +152,10 @@ impl Server {
         self.wait_until("all jobs back", |server| {
             server.gauge(|gauges| gauges.jobs_free.value()) == shards * jobs as u64
         });
+        let errands = self.plan.errands_max as u64;
+        self.wait_until("all errands back", |server| {
+            server.gauge(|gauges| gauges.errands_free.value()) == shards * errands
+        });
         self.wait_until("all small buffers back", |server| {
             server.gauge(|gauges| gauges.buffers_small_free.value()) == shards * small as u64
         });
@@ -230,7 +236,9 @@ impl Connection {
                 let head = String::from_utf8_lossy(&self.received[..response.body.start]).trim_end().to_owned();
                 let body = self.received[response.body].to_vec();
                 self.received.drain(..response.consumed);
-                return Some(Reply { status: response.status, head, body });
+                let reply = Reply { status: response.status, head, body };
+                reply.check(None);
+                return Some(reply);
             }
             if !self.read_more() {
                 return None;
@@ -246,6 +254,8 @@ impl Connection {
             Ok(0) => return false,
             Ok(len) => self.received.extend_from_slice(&room[..len]),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return false,
+            // A process that was stopped for a while: a socket with a timeout doesn't go on by itself then.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => panic!("no answer: {error}; so far {:?}", String::from_utf8_lossy(&self.received)),
         }
         true
@@ -260,6 +270,14 @@ impl Connection {
 }
 
 impl Reply {
+    /// Panics when the answer's JSON is not what clients decode. The path of its request, if known.
+    #[track_caller]
+    pub fn check(&self, path: Option<&str>) {
+        if let Err(fault) = strict::check(&self.head, &self.body, path) {
+            panic!("{fault}\n{}\n\n{}", self.head, String::from_utf8_lossy(&self.body));
+        }
+    }
+
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {

@@ -22,6 +22,7 @@ use pinion::shard::{Epoch, Message, Plan, Setup, Shard};
 
 use super::protocol;
 use crate::sim::random::Random;
+use crate::strict;
 use loopback::Loopback;
 
 const MUTATIONS_DEFAULT: u64 = 1_000_000;
@@ -107,6 +108,7 @@ impl Run {
             upstreams_max: 1,
             jobs_max: 4,
             calls_max: 4,
+            errands_max: 0,
             small_buffers: 16,
             large_buffers: 4,
             profile_bytes: 1 << 20,
@@ -264,17 +266,10 @@ fn check_answer(expected: Expected, answer: &Response, bytes: &[u8]) {
     };
     assert!(fits, "{status} to {expected:?}");
     assert!(!answer.keep_alive || !matches!(expected, Expected::Refusal(_)), "a refusal says that it closes");
-    let content_type = answer.content_type.clone().map_or(&b""[..], |range| &bytes[range]);
-    let body = &bytes[answer.body.clone()];
-    if content_type.starts_with(b"application/json") && !body.is_empty() {
-        let json: serde_json::Value = serde_json::from_slice(body).expect("JSON");
-        assert!(json.is_object());
-        let errors = json["errors"].as_array().into_iter().flatten();
-        let codes: Vec<u64> = errors.map(|error| error["code"].as_u64().expect("a number")).collect();
-        assert!(codes.is_sorted(), "{codes:?}");
-        let head = std::str::from_utf8(&bytes[..answer.body.start]).expect("visible ASCII");
-        let mirrored = head.split("\r\nX-Error: ").nth(1).map(|rest| rest.split("\r\n").next().unwrap_or_default());
-        let codes: Vec<String> = codes.iter().map(u64::to_string).collect();
-        assert_eq!(mirrored.unwrap_or_default(), codes.join(","), "{head}");
+    let (head, body) = (&bytes[..answer.body.start], &bytes[answer.body.clone()]);
+    let head = std::str::from_utf8(head).expect("visible ASCII").trim_end();
+    let path = matches!(expected, Expected::Call { .. }).then_some("/event");
+    if let Err(fault) = strict::check(head, body, path) {
+        panic!("{fault}\n{head}\n\n{}", String::from_utf8_lossy(body));
     }
 }

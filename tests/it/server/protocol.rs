@@ -119,7 +119,8 @@ fn run(server: &Server, path: &Path, recorded: &str) -> String {
         let (_, client) = connection.get_or_insert_with(|| (from, connect(server, from)));
         for Section { title, text, .. } in group {
             write!(out, "== {title}\n{text}\n\n").unwrap();
-            heads.push(text.lines().any(|line| line.starts_with("HEAD ")));
+            let is_head = text.lines().any(|line| line.starts_with("HEAD "));
+            heads.push((is_head, path_of(text)));
             for part in request::parts(text, &names) {
                 match part {
                     Part::Bytes(bytes) => pending.extend(bytes),
@@ -132,11 +133,12 @@ fn run(server: &Server, path: &Path, recorded: &str) -> String {
         }
         client.send(&pending);
         let mut closed = false;
-        for to_head in heads {
+        for (to_head, path) in heads {
             let Some(reply) = receive(client, to_head) else {
                 closed = true;
                 break;
             };
+            reply.check(Some(path));
             let answer = shown(&reply, to_head, &mut names);
             write!(out, "== answer\n{answer}\n").unwrap();
             closed = reply.header("Connection") == Some("close");
@@ -150,6 +152,17 @@ fn run(server: &Server, path: &Path, recorded: &str) -> String {
     out.truncate(out.trim_end().len());
     out.push('\n');
     out
+}
+
+/// The path of a request's target; of one in absolute form, what stands behind the host.
+fn path_of(text: &str) -> &str {
+    let line = text.lines().find(|line| !line.starts_with("# ")).unwrap_or_default();
+    let target = line.split(' ').nth(1).unwrap_or_default();
+    let path = match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
+        None => target,
+    };
+    path.split(['?', '\\']).next().unwrap_or_default()
 }
 
 /// Connects from one of this host's own addresses.

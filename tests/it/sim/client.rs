@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write;
 use std::rc::Rc;
 
 use pinion::http::response::{Answer, ResponseParser};
@@ -9,6 +10,7 @@ use pinion::http::response::{Answer, ResponseParser};
 use super::random::Random;
 use super::world::{Connect, Outbox, Peer};
 use super::{BUDGET_NS, SLACK_NS};
+use crate::strict;
 
 /// What all clients of a run saw.
 #[derive(Debug, Default)]
@@ -17,21 +19,38 @@ pub struct Record {
     pub answered_by_rules: u64,
     /// Answers that a well-behaved client waited for in vain.
     pub lost: u64,
-    /// Visitors and phones whose opt-out was asked for.
+    /// Visitors, phones and persons whose opt-out was asked for.
     pub asked_out: BTreeSet<String>,
     /// Those whose opt-out was acknowledged.
     pub opted_out: BTreeSet<String>,
+    /// By person, the calls that were made as theirs.
+    pub sent: [u64; PERSONS],
+    /// Those of which the answer said that they were counted.
+    pub counted: [u64; PERSONS],
 }
+
+/// Who signs in on the visitors' devices.
+pub const PERSONS: usize = 3;
+/// Up to which number a person's calls are told by segments.
+const TOLD_MAX: u64 = 8;
 
 /// What a request was about.
 struct Asked {
     /// The visitor that it named.
     uuid: Option<String>,
-    /// Whom an opt-out can concern: that visitor, or a phone.
-    who: Option<String>,
+    /// Whose opt-outs concern it: that visitor, a phone, a person.
+    named: Vec<String>,
     opts_out: bool,
     /// The opt-out was acknowledged before this was sent.
     was_out: bool,
+    person: Option<SignedIn>,
+}
+
+/// A call by a person.
+struct SignedIn {
+    number: usize,
+    /// As many of the person's calls had been counted when this one was sent.
+    counted: u64,
 }
 
 pub struct Client {
@@ -69,47 +88,69 @@ impl Client {
     fn request(&mut self) -> (Vec<u8>, Asked) {
         // A few visitors, so that clients meet at the same one.
         let uuid = (!self.random.one_in(4)).then(|| format!("{:019}{:019}", 5, self.random.below(3)));
-        let named = uuid.as_ref().map(|uuid| format!("&d_uuid={uuid}")).unwrap_or_default();
-        let mut record = self.record.borrow_mut();
-        if let Some(uuid) = uuid.as_ref().filter(|_| self.random.one_in(30)) {
-            record.asked_out.insert(uuid.clone());
-            let request = format!("GET /demoptout?d_rtbd=json{named} HTTP/1.1\r\nHost: dpm.example.net\r\n\r\n");
-            let who = Some(uuid.clone());
-            return (request.into_bytes(), Asked { uuid: who.clone(), who, opts_out: true, was_out: false });
+        if let Some(uuid) = uuid.clone().filter(|_| self.random.one_in(30)) {
+            let target = format!("/demoptout?d_rtbd=json&d_uuid={uuid}");
+            return self.opt_out(&target, uuid.clone(), Some(uuid));
+        }
+        let person = self.random.one_in(2).then(|| self.random.below(PERSONS as u64) as usize);
+        if let Some(name) = person.map(name).filter(|_| self.random.one_in(40)) {
+            return self.opt_out(&format!("/demoptout?d_rtbd=json&d_cid=20%01{name}"), name, None);
         }
         if self.random.one_in(20) {
             let phone = format!("e4fe9bde-caa0-47b6-908d-{:012}", self.random.below(2));
-            let opts_out = self.random.one_in(3);
-            let refusal = if opts_out { "&device_consent=0&d_consent_ic=DSID_20914" } else { "" };
-            let request = format!(
-                "GET /event?d_rtbd=json&d_cts=2&c_page=home&d_cid=20914%01{phone}{refusal} HTTP/1.1\r\n\
-                 Host: shop.example.net\r\nOrigin: https://shop.example\r\n\r\n"
-            );
-            let was_out = record.opted_out.contains(&phone);
-            if opts_out {
-                record.asked_out.insert(phone.clone());
+            let target = format!("/event?d_rtbd=json&d_cts=2&c_page=home&d_cid=20914%01{phone}");
+            if self.random.one_in(3) {
+                return self.opt_out(&format!("{target}&device_consent=0&d_consent_ic=DSID_20914"), phone, None);
             }
-            return (request.into_bytes(), Asked { uuid: None, who: Some(phone), opts_out, was_out });
+            return (get(&target), self.asked(None, vec![phone]));
         }
-        let was_out = uuid.as_ref().is_some_and(|uuid| record.opted_out.contains(uuid));
-        drop(record);
-        let declared = if self.random.one_in(4) { "&d_cid=10%01joe" } else { "" };
-        let query = format!("d_rtbd=json&d_cts=2&c_page=home{named}{declared}");
-        let head = "Host: shop.example.net\r\nOrigin: https://shop.example\r\n";
+        let mut query = String::from("d_rtbd=json&d_cts=2&c_page=home");
+        if let Some(uuid) = &uuid {
+            write!(query, "&d_uuid={uuid}").unwrap();
+        }
+        if self.random.one_in(4) {
+            query += "&d_cid=10%01joe";
+        }
+        let mut asked = self.asked(uuid.clone(), uuid.into_iter().chain(person.map(name)).collect());
+        if let Some(number) = person {
+            // Whoever signs out is the last person on the device.
+            let signs_in = !self.random.one_in(4);
+            write!(query, "&d_cid=20%01{}%01{}", name(number), if signs_in { 1 } else { 2 }).unwrap();
+            if signs_in {
+                write!(query, "&c_who={number}").unwrap();
+                let mut record = self.record.borrow_mut();
+                record.sent[number] += 1;
+                asked.person = Some(SignedIn { number, counted: record.counted[number] });
+            }
+        }
+        (self.event(&query), asked)
+    }
+
+    /// A call of `/event` in one of its forms.
+    fn event(&mut self, query: &str) -> Vec<u8> {
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
         let request = match self.random.below(3) {
-            0 => format!("GET /event?{query} HTTP/1.1\r\n{head}\r\n"),
+            0 => return get(&format!("/event?{query}")),
             1 => {
-                let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-                format!("POST /event HTTP/1.1\r\n{head}{form}Content-Length: {}\r\n\r\n{query}", query.len())
+                format!("POST /event HTTP/1.1\r\n{HEAD}{form}Content-Length: {}\r\n\r\n{query}", query.len())
             }
             _ => {
-                let form = "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n";
                 let (front, back) = query.split_at(7);
                 let chunks = format!("7\r\n{front}\r\n{:x}\r\n{back}\r\n0\r\n\r\n", back.len());
-                format!("POST /event HTTP/1.1\r\n{head}{form}\r\n{chunks}")
+                format!("POST /event HTTP/1.1\r\n{HEAD}{form}Transfer-Encoding: chunked\r\n\r\n{chunks}")
             }
         };
-        (request.into_bytes(), Asked { who: uuid.clone(), uuid, opts_out: false, was_out })
+        request.into_bytes()
+    }
+
+    fn opt_out(&mut self, target: &str, who: String, uuid: Option<String>) -> (Vec<u8>, Asked) {
+        self.record.borrow_mut().asked_out.insert(who.clone());
+        (get(target), Asked { opts_out: true, ..self.asked(uuid, vec![who]) })
+    }
+
+    fn asked(&self, uuid: Option<String>, named: Vec<String>) -> Asked {
+        let was_out = named.iter().any(|name| self.record.borrow().opted_out.contains(name));
+        Asked { uuid, named, opts_out: false, was_out, person: None }
     }
 
     fn send(&mut self, link: usize, to: &mut Outbox<'_>) {
@@ -140,7 +181,7 @@ impl Client {
     }
 
     fn check(&mut self, status: u16, body: &[u8], now_ns: u64) {
-        let Some((sent_ns, Asked { uuid, who, opts_out, was_out })) = self.waiting.pop_front() else {
+        let Some((sent_ns, Asked { uuid, named, opts_out, was_out, person })) = self.waiting.pop_front() else {
             assert!(self.broke_off, "an answer to nothing");
             return;
         };
@@ -155,13 +196,13 @@ impl Client {
         let overloaded = has_error(0);
         if opts_out {
             if !overloaded {
-                self.record.borrow_mut().opted_out.extend(who);
+                self.record.borrow_mut().opted_out.extend(named);
             }
             return;
         }
         assert!(has_error(171) || overloaded || !was_out, "an acknowledged opt-out counts: {text}");
         if has_error(171) {
-            let asked = who.is_some_and(|uuid| self.record.borrow().asked_out.contains(&uuid));
+            let asked = named.iter().any(|name| self.record.borrow().asked_out.contains(name));
             assert!(asked && json["uuid"].is_null() && json["segments"] == serde_json::json!([]), "{text}");
             return;
         }
@@ -171,7 +212,13 @@ impl Client {
         if !overloaded {
             assert_eq!(json["uuid"].as_str().map(str::len), Some(38), "{text}");
             let has = |list: &str, id| json[list].as_array().is_some_and(|ids| ids.contains(&serde_json::json!(id)));
-            assert!(has("traits", 1) && has("segments", 100), "what the rules give does not hang on partners: {text}");
+            assert!(has("traits", 1), "what the rules give does not hang on partners: {text}");
+            match person {
+                Some(person) => self.check_person(&person, &json, has_error(super::PERSON_UNREAD.number())),
+                None => assert!(has("segments", 100), "{text}"),
+            }
+            let was = segments(&json).filter(|id| (150..150 + PERSONS as u64).contains(id)).count();
+            assert!(was <= 1, "only one person was the last to sign in: {text}");
             assert!(!has("traits", 2) || has("segments", 101), "{text}");
             self.record.borrow_mut().answered_by_rules += 1;
         }
@@ -181,6 +228,43 @@ impl Client {
             assert!(took_ns <= BUDGET_NS + SLACK_NS, "answered after {} us", took_ns / 1000);
         }
     }
+
+    /// What a person is told is the person's own, and every call was counted once, whichever device it came from.
+    fn check_person(&self, person: &SignedIn, json: &serde_json::Value, unread: bool) {
+        let &SignedIn { number, counted } = person;
+        let mut record = self.record.borrow_mut();
+        let own = number as u64;
+        let has = |id| segments(json).any(|told| told == id);
+        let is_others = |id: u64| match id {
+            150..200 => id != 150 + own,
+            200.. => (id - 200) / 10 != own,
+            // Of these some may be the device's: traits that found no way to their person's profile.
+            _ => false,
+        };
+        assert!(!segments(json).any(is_others), "person {number} is told of another: {json}");
+        if unread {
+            return;
+        }
+        assert!(has(140 + own) && has(150 + own), "person {number} is not known: {json}");
+        let told = segments(json).filter(|id| *id >= 200).count() as u64;
+        assert!(told > counted.min(TOLD_MAX - 1), "{told} calls of person {number}, after {counted}: {json}");
+        assert!(told <= record.sent[number], "{told} calls of person {number}, not as many: {json}");
+        record.counted[number] += 1;
+    }
+}
+
+const HEAD: &str = "Host: shop.example.net\r\nOrigin: https://shop.example\r\n";
+
+fn get(target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\n{HEAD}\r\n").into_bytes()
+}
+
+fn name(person: usize) -> String {
+    format!("person{person}")
+}
+
+fn segments(json: &serde_json::Value) -> impl Iterator<Item = u64> {
+    json["segments"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64)
 }
 
 fn parser() -> ResponseParser {
@@ -199,7 +283,9 @@ impl Peer for Client {
                 Answer::Incomplete => return,
                 Answer::Fault(fault) => panic!("{fault:?} in {}", String::from_utf8_lossy(&self.received)),
                 Answer::Complete(response) => {
+                    let head = String::from_utf8_lossy(&self.received[..response.body.start]).trim_end().to_owned();
                     let body = self.received[response.body.clone()].to_vec();
+                    assert_eq!(strict::check(&head, &body, None), Ok(()), "{head}\n\n{}", body.escape_ascii());
                     self.received.drain(..response.consumed);
                     self.parser = parser();
                     if self.broke_off && self.waiting.is_empty() {

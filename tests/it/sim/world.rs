@@ -135,6 +135,8 @@ pub struct World<M, H> {
     pub shards: Vec<(H, SimIo<M>)>,
     pub peers: Vec<Box<dyn Peer>>,
     pub addresses: BTreeMap<SocketAddr, usize>,
+    /// What a message between shards may take.
+    pub post_delay_ns_max: u64,
     control: Box<dyn Control<M>>,
     /// When the last message from control arrives at each shard: they keep their order.
     from_control_ns: Vec<u64>,
@@ -161,6 +163,7 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
             shards,
             peers: Vec::new(),
             addresses: BTreeMap::new(),
+            post_delay_ns_max: 30_000,
             control,
             from_control_ns: vec![0; count],
             links: Vec::new(),
@@ -386,7 +389,7 @@ impl<M, H: Handler<SimIo<M>>> World<M, H> {
                 Effect::Post { to, message } => {
                     let to = to.0 as usize;
                     if to < self.shards.len() {
-                        let delay_ns = self.random.below(30_000);
+                        let delay_ns = self.random.below(self.post_delay_ns_max);
                         self.schedule(self.now_ns + delay_ns, Action::Message { from: shard, to, message });
                     } else {
                         let delay_ns = self.random.below(30_000);
