@@ -27,6 +27,7 @@ pub mod reactor;
 
 pub mod destination;
 pub mod event;
+pub mod id_sync;
 pub mod identity;
 pub mod page;
 pub mod partner;

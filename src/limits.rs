@@ -73,6 +73,10 @@ const _: () = assert!(TARGET_BYTES_MAX < LOCATION_BYTES_MAX && LOCATION_BYTES_MA
 
 pub const TRAITS_MAX: usize = 100_000;
 pub const SEGMENTS_MAX: usize = 20_000;
+/// Folders of traits within one another.
+pub const FOLDER_LEVELS_MAX: usize = 5;
+/// Traits that one folder may come to: a segment that names it names them all.
+pub const FOLDER_TRAITS_MAX: usize = 10_000;
 pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
 pub const COMPARISONS_MAX: usize = 1_000;
 pub const NESTING_MAX: usize = 64;
@@ -149,6 +153,15 @@ pub const PARTNER_RETRY_AFTER_S_MAX: u64 = 60;
 pub const DESTINATION_ENTRIES_MAX: usize = 256;
 /// All their texts, in bytes, before JSON escapes them.
 pub const DESTINATION_BYTES_MAX: usize = 32 * 1024;
+
+// ---- ID syncs ----
+
+/// ID syncs that an account may ask its visitors' browsers for.
+pub const ID_SYNCS_MAX: usize = 64;
+/// URLs of one of them.
+pub const ID_SYNC_URLS_MAX: usize = 4;
+/// Minutes that one may rest: as long as browsers keep the cookie that remembers it.
+pub const ID_SYNC_TTL_MINUTES_MAX: u32 = 180 * 24 * 60;
 
 const _: () = assert!(DESTINATION_BYTES_MAX < ANSWER_BYTES_MAX);
 const _: () = assert!(PARTNERS_MAX <= 64, "a job keeps the partners it asked as bits of one u64");

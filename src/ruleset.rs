@@ -6,6 +6,7 @@ use ahash::AHashMap;
 
 use crate::config::values::Network;
 use crate::destination::Destinations;
+use crate::id_sync::IdSyncs;
 use crate::identity::EcidKey;
 use crate::ids::{AccountIndex, DataSourceId, PartnerIndex, SegmentId, TraitId};
 use crate::meters::Rate;
@@ -108,6 +109,7 @@ pub struct Account {
     pub segments: Box<[(SegmentId, u32)]>,
     pub partners: Box<[PartnerIndex]>,
     pub destinations: Destinations,
+    pub id_syncs: IdSyncs,
 }
 
 impl Account {

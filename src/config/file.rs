@@ -2,6 +2,7 @@
 //! fault may have to point at it, now or when rules and templates are compiled.
 
 mod destination;
+mod id_sync;
 mod limits;
 mod partner;
 
@@ -16,6 +17,7 @@ use super::source::{ConfigError, Source};
 use super::validate::validate;
 use super::values::{ByteSize, Network, Secret, Token};
 pub use destination::{Destination, DestinationKind, DestinationTag};
+pub use id_sync::IdSync;
 pub use limits::Limits;
 pub use partner::{AnswerFormat, Method, Mode, OnAbsence, Partner, SentId, UserId};
 
@@ -39,6 +41,8 @@ pub struct File {
     pub partners: Vec<Partner>,
     #[serde(rename = "destination", skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<Destination>,
+    #[serde(rename = "id_sync", skip_serializing_if = "Vec::is_empty")]
+    pub id_syncs: Vec<IdSync>,
 }
 
 /// Reads and checks one file. On failure all faults at once, in the order of the file; only a file that is no TOML
@@ -191,9 +195,10 @@ pub struct Trait {
     /// None: set by `d_sid`, partners or imports only.
     pub expression: Option<Spanned<String>>,
     /// 0: never expires.
-    #[serde(default = "number_16::<120>")]
-    pub ttl_days: u16,
+    pub ttl_days: Option<Spanned<u16>>,
     pub integration_code: Option<Spanned<String>>,
+    /// Makes it a folder, which stands for these traits and folders.
+    pub children: Option<Spanned<Vec<Spanned<u32>>>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -248,10 +253,6 @@ fn default_node() -> Spanned<String> {
 }
 
 fn number<const N: u32>() -> u32 {
-    N
-}
-
-fn number_16<const N: u16>() -> u16 {
     N
 }
 

@@ -92,7 +92,8 @@ impl<'a> Faults<'a> {
 
 const SERVER: &str = "server";
 const LIMITS: &str = "limits";
-const LISTS: [&str; 7] = ["account", "data_source", "trait", "segment", "derived_signal", "partner", "destination"];
+const LISTS: [&str; 8] =
+    ["account", "data_source", "trait", "segment", "derived_signal", "partner", "destination", "id_sync"];
 
 /// Nothing unless every table can be read: what is left could only be misjudged.
 pub(super) fn read(text: &str, faults: &mut Faults<'_>) -> Option<File> {
@@ -122,6 +123,7 @@ pub(super) fn read(text: &str, faults: &mut Faults<'_>) -> Option<File> {
     let derived_signals = read_list(&mut document, "derived_signal", faults);
     let partners = read_list(&mut document, "partner", faults);
     let destinations = read_list(&mut document, "destination", faults);
+    let id_syncs = read_list(&mut document, "id_sync", faults);
     if !is_known_only {
         return None;
     }
@@ -135,6 +137,7 @@ pub(super) fn read(text: &str, faults: &mut Faults<'_>) -> Option<File> {
         derived_signals: derived_signals?,
         partners: partners?,
         destinations: destinations?,
+        id_syncs: id_syncs?,
     })
 }
 

@@ -1,6 +1,8 @@
 //! What the types alone don't promise: references lead somewhere and stay within one account, names are unique and well
 //! formed, numbers are in range, and nothing private gets into what leaves the server.
 
+mod folder;
+mod id_sync;
 mod partner;
 mod text;
 
@@ -44,6 +46,7 @@ pub(super) fn validate(file: &File, faults: &mut Faults<'_>) {
     file.derived_signals.iter().for_each(|derived| check_derived_signal(derived, &known, faults));
     file.partners.iter().for_each(|entry| partner::check(entry, &known, faults));
     file.destinations.iter().for_each(|destination| check_destination(destination, &known, faults));
+    id_sync::check_all(&file.id_syncs, &known, faults);
 }
 
 /// What references can lead to.
@@ -52,6 +55,8 @@ struct Known<'a> {
     /// Data source and segment -> the account that owns it.
     data_sources: BTreeMap<u32, &'a str>,
     segments: BTreeMap<u32, &'a str>,
+    /// Trait -> its data source.
+    traits: BTreeMap<u32, u32>,
     /// Keys of an account whose values derive from private signals.
     private_keys: BTreeSet<(&'a str, &'a str)>,
 }
@@ -67,6 +72,7 @@ impl<'a> Known<'a> {
                 .map(|entry| (*entry.id.get_ref(), &**entry.account.get_ref()))
                 .collect(),
             segments: file.segments.iter().map(|entry| (*entry.id.get_ref(), &**entry.account.get_ref())).collect(),
+            traits: file.traits.iter().map(|entry| (*entry.id.get_ref(), *entry.data_source.get_ref())).collect(),
             private_keys: private
                 .map(|derived| (&**derived.account.get_ref(), &**derived.target_key.get_ref()))
                 .collect(),
@@ -229,6 +235,9 @@ fn check_trait(entry: &Trait, known: &Known<'_>, faults: &mut Faults<'_>) {
     if let Some(code) = &entry.integration_code {
         check_filled(code, faults);
     }
+    if let Some(children) = &entry.children {
+        folder::check(entry, children, known, faults);
+    }
 }
 
 fn check_segment(entry: &Segment, known: &Known<'_>, faults: &mut Faults<'_>) {
@@ -280,6 +289,11 @@ fn check_destination(entry: &Destination, known: &Known<'_>, faults: &mut Faults
     {
         faults.add(url.span(), "the secure URL is not secure", "begin it with https://");
     }
+    if let (Some(first), Some(last)) = (&entry.first_day, &entry.last_day)
+        && first.get_ref() > last.get_ref()
+    {
+        faults.add(last.span(), "the last day is before the first", "exchange them");
+    }
     if let Some(name) = &entry.cookie_name {
         check_text(name, text::is_token, "letters, digits and !#$%&'*+-.^_`|~", faults);
     }
@@ -315,7 +329,7 @@ fn check_destination_kind(entry: &Destination, faults: &mut Faults<'_>) {
         ("tag", entry.tag.as_ref().map(Spanned::span)),
     ];
     let (needed, foreign): (&[_], &[_]) = match entry.kind.get_ref() {
-        DestinationKind::Cookie => (&cookie[..2], &url),
+        DestinationKind::Cookie => (&cookie[..1], &url),
         DestinationKind::Url => (&url[..1], &cookie),
     };
     for (name, _) in needed.iter().filter(|(_, found)| found.is_none()) {
@@ -340,6 +354,8 @@ fn check_unique_ids(file: &File, faults: &mut Faults<'_>) {
     });
     check_unique("legacy segment id", legacy_ids, faults);
     check_legacy_ids(file, faults);
+    let syncs = file.id_syncs.iter().map(|entry| (&entry.data_source, *entry.data_source.get_ref()));
+    check_unique("a sync of data source", syncs, faults);
     let namespaces = file.data_sources.iter().filter_map(|entry| {
         let namespace = entry.namespace.as_ref()?;
         Some((namespace, (entry.account.get_ref(), *namespace.get_ref())))

@@ -4,6 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::clock::Day;
+use crate::http::date::{civil_of, days_of};
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An IP address or a network of them, `10.0.0.0/8`.
@@ -107,6 +110,42 @@ impl FromStr for ByteSize {
     }
 }
 
+/// A UTC day, written `2026-05-31`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date(pub Day);
+
+impl FromStr for Date {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Date, String> {
+        let wrong = || format!("`{text}` is no day: write it like `2026-05-31`");
+        let is_form = text.len() == 10
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        if !is_form {
+            return Err(wrong());
+        }
+        let part = |range: std::ops::Range<usize>| text[range].parse::<u64>().map_err(|_| wrong());
+        let day = (part(0..4)?, part(5..7)?, part(8..10)?);
+        if day.0 < 1970 || !(1..=12).contains(&day.1) || !(1..=31).contains(&day.2) {
+            return Err(wrong());
+        }
+        let days = days_of(day.0, day.1, day.2);
+        // The 31st of a month that has none is another day.
+        let exists = civil_of(days) == day;
+        Day::try_from(days).ok().filter(|_| exists).map(Date).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil_of(self.0.into());
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
+}
+
 /// The 256-bit secret, written as 64 hex digits. Never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub [u8; 32]);
@@ -170,7 +209,7 @@ macro_rules! read_from_text {
     )*};
 }
 
-read_from_text!(Network, FixedAddress, ByteSize, Secret, Token);
+read_from_text!(Network, FixedAddress, ByteSize, Date, Secret, Token);
 
 /// For the effective config: as it would be written. Secrets are not.
 macro_rules! write_as_text {
@@ -183,7 +222,7 @@ macro_rules! write_as_text {
     )*};
 }
 
-write_as_text!(Network, FixedAddress, ByteSize);
+write_as_text!(Network, FixedAddress, ByteSize, Date);
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -246,6 +285,19 @@ mod tests {
         }
         for wrong in ["", "GiB", "1.5GiB", "-1", "1  GiB", "1GiBs", "99999999999TiB", "99999999999999999999"] {
             assert!(wrong.parse::<ByteSize>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn days() {
+        for (text, day) in [("1970-01-01", 0), ("2000-02-29", 11_016), ("2026-05-31", 20_604), ("2149-06-06", 65_535)] {
+            assert_eq!(text.parse(), Ok(Date(day)), "{text}");
+            assert_eq!(Date(day).to_string(), text);
+        }
+        for wrong in
+            ["", "1969-12-31", "2149-06-07", "2026-02-29", "2026-04-31", "2026-00-01", "2026-1-01", "2026-01-0é"]
+        {
+            assert!(wrong.parse::<Date>().is_err(), "{wrong}");
         }
     }
 

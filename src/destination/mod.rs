@@ -13,6 +13,7 @@ pub use settings::{
     CookieSettings, DestinationError, DestinationKind, DestinationSettings, Destinations, UrlSettings, UrlTag,
 };
 
+use crate::clock::Day;
 use crate::ids::SegmentId;
 use crate::template::{Encoding, MacroValues, Rendered, Template, Writer};
 use settings::{CookieDestination, UrlDestination};
@@ -31,11 +32,13 @@ impl Destinations {
     pub fn cookie_entries(
         &self,
         segments: &[SegmentId],
+        today: Day,
         is_allowed: impl Fn(Option<u16>) -> bool,
         values: &impl MacroValues,
         entries: &mut Entries,
     ) {
-        for cookie in self.cookies.iter().filter(|cookie| is_allowed(cookie.vendor_id)) {
+        for cookie in self.cookies.iter().filter(|cookie| is_allowed(cookie.vendor_id) && cookie.days.contains(&today))
+        {
             entries.push_cookie(cookie.ttl_days, |out| cookie.write(segments, values, out));
         }
     }
@@ -44,12 +47,15 @@ impl Destinations {
     pub fn url_entries(
         &self,
         segments: &[SegmentId],
+        today: Day,
         is_allowed: impl Fn(Option<u16>) -> bool,
         values: &impl MacroValues,
         platform: Platform,
         entries: &mut Entries,
     ) {
-        let is_meant = |url: &&UrlDestination| is_allowed(url.vendor_id) && is_in_any(segments, &url.segments);
+        let is_meant = |url: &&UrlDestination| {
+            is_allowed(url.vendor_id) && url.days.contains(&today) && is_in_any(segments, &url.segments)
+        };
         for url in self.urls.iter().filter(is_meant) {
             let render = |template: &Template, out: &mut Writer<'_>| render_url(template, values, platform, out);
             entries.push_url(

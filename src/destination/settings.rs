@@ -1,7 +1,8 @@
 //! An account's destinations: as configured, and compiled.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
+use crate::clock::Day;
 use crate::ids::SegmentId;
 use crate::template::{Macro, Template};
 
@@ -11,6 +12,8 @@ pub struct DestinationSettings {
     pub id: u32,
     /// The vendor whose consent is asked for, beside the operator's own.
     pub vendor_id: Option<u16>,
+    /// On which days it does anything.
+    pub days: RangeInclusive<Day>,
     pub kind: DestinationKind,
 }
 
@@ -24,7 +27,7 @@ pub enum DestinationKind {
 #[derive(Clone, Debug)]
 pub struct CookieSettings {
     pub name: String,
-    /// `.example.com`
+    /// `.example.com`; empty: that of the page, whichever it is.
     pub domain: String,
     pub ttl_days: u32,
     pub key: Option<String>,
@@ -59,6 +62,7 @@ pub struct Destinations {
 #[derive(Clone, Debug)]
 pub(super) struct CookieDestination {
     pub(super) vendor_id: Option<u16>,
+    pub(super) days: RangeInclusive<Day>,
     pub(super) name: String,
     pub(super) domain: String,
     pub(super) ttl_days: u32,
@@ -71,6 +75,7 @@ pub(super) struct CookieDestination {
 pub(super) struct UrlDestination {
     pub(super) id: u32,
     pub(super) vendor_id: Option<u16>,
+    pub(super) days: RangeInclusive<Day>,
     pub(super) tag: UrlTag,
     pub(super) url: Template,
     pub(super) secure_url: Option<Template>,
@@ -141,7 +146,9 @@ fn compile_cookie(destination: &DestinationSettings, cookie: &CookieSettings) ->
     if cookie.name.is_empty() || !cookie.name.bytes().all(is_token) {
         return fault("name", "a cookie's name is made of letters, digits and `_-.!#$%&'*+^`|~`");
     }
-    if cookie.domain.trim_matches('.').is_empty() || !cookie.domain.bytes().all(is_domain_byte) {
+    if !cookie.domain.is_empty() && cookie.domain.trim_matches('.').is_empty()
+        || !cookie.domain.bytes().all(is_domain_byte)
+    {
         return fault("domain", "this is no domain");
     }
     if cookie.ttl_days == 0 {
@@ -158,6 +165,7 @@ fn compile_cookie(destination: &DestinationSettings, cookie: &CookieSettings) ->
     }
     Ok(CookieDestination {
         vendor_id: destination.vendor_id,
+        days: destination.days.clone(),
         name: cookie.name.clone(),
         domain: cookie.domain.clone(),
         ttl_days: cookie.ttl_days,
@@ -174,6 +182,7 @@ fn compile_url(destination: &DestinationSettings, url: &UrlSettings) -> Result<U
     Ok(UrlDestination {
         id: destination.id,
         vendor_id: destination.vendor_id,
+        days: destination.days.clone(),
         tag: url.tag,
         url: compile_url_text("url", &url.url)?,
         secure_url: url.secure_url.as_ref().map(|text| compile_url_text("secure_url", text)).transpose()?,
@@ -182,24 +191,11 @@ fn compile_url(destination: &DestinationSettings, url: &UrlSettings) -> Result<U
 }
 
 fn compile_url_text(field: &'static str, text: &str) -> Result<Template, Fault> {
-    let lower = text.to_ascii_lowercase();
-    if !["https://", "http://", "//", "%http_proto%://"].iter().any(|start| lower.starts_with(start)) {
-        let message = "a URL begins with `https://`, `http://`, `//` or `%http_proto%://`";
-        return Err((field, message.to_owned(), Some(0..text.len().min(8))));
-    }
-    compile_text(field, text, |byte| byte > b' ' && byte < 0x7f)
+    Template::compile_url(text).map_err(|error| (field, error.message, Some(error.span)))
 }
 
-fn compile_text(field: &'static str, text: &str, is_good: impl Fn(u8) -> bool) -> Result<Template, Fault> {
-    let template = Template::compile(text).map_err(|error| (field, error.message, Some(error.span)))?;
-    let bad = template.literals().find_map(|(text, span)| {
-        let at = span.start + text.bytes().position(|byte| !is_good(byte))?;
-        Some(at..at + 1)
-    });
-    match bad {
-        None => Ok(template),
-        Some(span) => Err((field, "this byte must be escaped as `%XX`".to_owned(), Some(span))),
-    }
+fn compile_text(field: &'static str, text: &str, may_stand: impl Fn(u8) -> bool) -> Result<Template, Fault> {
+    Template::compile_of(text, may_stand).map_err(|error| (field, error.message, Some(error.span)))
 }
 
 /// RFC 6265's `cookie-octet`, with the comma that all browsers take and lists are made with.

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use super::*;
+use crate::clock::Day;
 use crate::limits::{DESTINATION_BYTES_MAX, DESTINATION_ENTRIES_MAX};
 use crate::template::sample::Sample;
 
@@ -13,6 +14,7 @@ fn url(id: u32, url: &str, secure_url: Option<&str>, segments: &[u32]) -> Destin
     DestinationSettings {
         id,
         vendor_id: None,
+        days: 0..=Day::MAX,
         kind: DestinationKind::Url(UrlSettings {
             tag: UrlTag::Img,
             url: url.to_owned(),
@@ -26,6 +28,7 @@ fn cookie(id: u32, key: Option<&str>, values: &[(u32, &str)]) -> DestinationSett
     DestinationSettings {
         id,
         vendor_id: None,
+        days: 0..=Day::MAX,
         kind: DestinationKind::Cookie(CookieSettings {
             name: format!("c{id}"),
             domain: ".example.com".to_owned(),
@@ -39,6 +42,22 @@ fn cookie(id: u32, key: Option<&str>, values: &[(u32, &str)]) -> DestinationSett
 
 fn destinations() -> Destinations {
     let vendor = |settings| DestinationSettings { vendor_id: Some(755), ..settings };
+    let within = |settings, days| DestinationSettings { days, ..settings };
+    let several_keys = DestinationSettings {
+        kind: DestinationKind::Cookie(CookieSettings {
+            name: "keys".to_owned(),
+            domain: String::new(),
+            ttl_days: 1,
+            key: None,
+            separator: "&".to_owned(),
+            values: vec![
+                (SegmentId(15), "x=1".to_owned()),
+                (SegmentId(16), "x=2".to_owned()),
+                (SegmentId(17), "y=%did%".to_owned()),
+            ],
+        }),
+        ..cookie(5, None, &[])
+    };
     Destinations::compile(&[
         cookie(1, Some("seg"), &[(10, "ten"), (11, "eleven"), (12, "x-%sig_c_x!%")]),
         cookie(2, None, &[(12, "%did%")]),
@@ -47,6 +66,10 @@ fn destinations() -> Destinations {
         url(21, "http://b.example/", Some("https://b.example/?r=%RND%&m=%mcid%"), &[12]),
         url(22, "%http_proto%://c.example/?i=%dpid_5!%", None, &[10]),
         vendor(url(23, "https://d.example/", None, &[13])),
+        within(cookie(4, None, &[(14, "limited")]), 20..=29),
+        within(url(24, "https://e.example/", None, &[14]), 20..=29),
+        within(url(25, "https://e.example/later", None, &[14]), 30..=Day::MAX),
+        several_keys,
     ])
     .unwrap()
 }
@@ -75,11 +98,13 @@ fn cases() {
 fn run(destinations: &Destinations, head: &str, entries: &mut Entries) -> String {
     let mut values = Sample { visitor_id: b"17".to_vec(), ..Sample::default() };
     let (mut segments, mut platform, mut refused) = (Vec::new(), Platform::Browser, None);
+    let mut today = 10;
     for line in head.lines().skip(1) {
         let (key, value) = line.split_once(": ").unwrap();
         match key {
             "segments" => segments = value.split(' ').map(|id| SegmentId(id.parse().unwrap())).collect(),
             "platform" if value == "mobile" => platform = Platform::Mobile,
+            "day" => today = value.parse().unwrap(),
             "refused" => refused = Some(value.parse().unwrap()),
             "c_x" => values.signals.push((b"c_x".to_vec(), value.as_bytes().to_vec())),
             "dpid_5" => values.declared_ids.push((5, value.as_bytes().to_vec())),
@@ -88,8 +113,8 @@ fn run(destinations: &Destinations, head: &str, entries: &mut Entries) -> String
     }
     let is_allowed = |vendor_id: Option<u16>| vendor_id.is_none() || vendor_id != refused;
     entries.clear();
-    destinations.cookie_entries(&segments, is_allowed, &values, entries);
-    destinations.url_entries(&segments, is_allowed, &values, platform, entries);
+    destinations.cookie_entries(&segments, today, is_allowed, &values, entries);
+    destinations.url_entries(&segments, today, is_allowed, &values, platform, entries);
     dump(entries)
 }
 
@@ -116,8 +141,8 @@ fn what_finds_no_room_is_counted() {
     let fill = |settings: &[DestinationSettings]| {
         let mut entries = Entries::new();
         let (destinations, values) = (Destinations::compile(settings).unwrap(), Sample::default());
-        destinations.cookie_entries(&[SegmentId(1)], |_| true, &values, &mut entries);
-        destinations.url_entries(&[SegmentId(1)], |_| true, &values, Platform::Browser, &mut entries);
+        destinations.cookie_entries(&[SegmentId(1)], 1, |_| true, &values, &mut entries);
+        destinations.url_entries(&[SegmentId(1)], 1, |_| true, &values, Platform::Browser, &mut entries);
         (entries.cookies().len(), entries.urls().len(), entries.dropped())
     };
     assert_eq!(fill(&settings), (0, 1, 2));

@@ -55,7 +55,7 @@ fn put_two(out: &mut [u8], value: u64) {
 }
 
 /// Year, month and day of a day counted from 1970-01-01.
-fn civil_of(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil_of(days: u64) -> (u64, u64, u64) {
     // Counted from 0000-03-01, in eras of 400 years.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -68,7 +68,7 @@ fn civil_of(days: u64) -> (u64, u64, u64) {
 }
 
 /// The day counted from 1970-01-01, for years from 1970 on.
-fn days_of(year: u64, month: u64, day: u64) -> u64 {
+pub(crate) fn days_of(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year / 400, year % 400);
     let month_from_march = if month > 2 { month - 3 } else { month + 9 };

@@ -12,6 +12,8 @@
   // How long the iframe may take to say that it is there. Without it the page fires its images itself.
   var FRAME_MS = 3000;
   var STORED = "pinion_uuid";
+  // By the id of a sync that the page fires itself, when it is due again; by the empty text, when to ask for any.
+  var SYNCS = "pinion_syncs";
   var TO_PARENT = "---destpub-to-parent---";
 
   var server = script.src.replace(/^(https?:\/\/[^\/]+).*$/i, "$1");
@@ -38,14 +40,18 @@
 
   // Sends signals; the promise has { answered, segments, traits, uuid, errors } in any case and in time.
   function event(signals, options) {
+    signals = signals || {};
     options = options || {};
     var late = new Promise(function (resolve) {
       setTimeout(resolve, options.timeout_ms || TIMEOUT_MS);
     });
     var called = consent().then(function (consented) {
-      return call(signals || {}, consented);
+      return call("/event", form(signals, consented)).then(function (answer) {
+        guarded(take, answer);
+        if (answer && answer.uuid) guarded(synchronise, signals, consented);
+        return answer;
+      });
     }).then(function (answer) {
-      guarded(take, answer);
       if (options.targeting) guarded(target, options.targeting, answer.segments || []);
       return answer;
     });
@@ -107,13 +113,15 @@
 
   // ---- The call.
 
-  function call(signals, consented) {
-    return fetch(server + "/event", {
+  function call(path, pairs) {
+    return fetch(server + path, {
       method: "POST",
       credentials: "include",
       keepalive: true,
       headers: { "Content-Type": "application/x-www-form-urlencoded" },
-      body: form(signals, consented)
+      body: pairs.map(function (pair) {
+        return escaped(pair[0]) + "=" + escaped(pair[1]);
+      }).join("&")
     }).then(function (response) {
       return response.json();
     });
@@ -132,9 +140,7 @@
     if (!signals.h_referer) pairs.push(["h_referer", location.href.split("#")[0]]);
     var uuid = stored();
     if (uuid) pairs.push(["d_uuid", uuid]);
-    return pairs.map(function (pair) {
-      return escaped(pair[0]) + "=" + escaped(pair[1]);
-    }).join("&");
+    return pairs;
   }
 
   // ---- What an answer is good for.
@@ -155,7 +161,7 @@
     });
     try {
       if (answer.uuid) localStorage.setItem(STORED, answer.uuid);
-      else if (!isInNeed) localStorage.removeItem(STORED);
+      else if (!isInNeed) [STORED, SYNCS].forEach(localStorage.removeItem, localStorage);
     } catch (fault) {}
   }
 
@@ -182,8 +188,7 @@
   function fire(destination, uuid) {
     var url = filled(location.protocol === "https:" && destination.e || destination.c, uuid);
     if (destination.y === "iframe") hidden(url);
-    else if (isFrameLost) new Image().src = url;
-    else post({ id: destination.id, url: url });
+    else post(["dests", destination.id, "img", url], url);
   }
 
   function filled(url, uuid) {
@@ -198,10 +203,65 @@
     });
   }
 
-  function post(image) {
-    if (waiting) waiting.push(image);
+  // ---- ID syncs, asked for as seldom as they may be.
+
+  function synchronise(signals, consented) {
+    if (!isDue("")) return;
+    // Other calls of this page ask no more; should this one fail, a later page does.
+    rest("", 1);
+    call("/id", form(signals, consented)).then(function (told) {
+      if (!told.d_mid) return;
+      var minutes = told.id_sync_ttl / 60;
+      told.ibs.forEach(function (sync) {
+        minutes = Math.min(minutes, sync.ttl);
+        guarded(synchroniseOne, sync);
+      });
+      rest("", minutes);
+    }).then(null, nothing);
+  }
+
+  // The iframe remembers which of its syncs rest; those of the page are the page's to remember.
+  function synchroniseOne(sync) {
+    if (!sync.syncOnPage) {
+      post(["ibs", sync.id, sync.tag, sync.url, sync.ttl, "", "", sync.fireURLSync === 1]);
+    } else if (isDue(sync.id)) {
+      rest(sync.id, sync.ttl);
+      sync.url.forEach(function (url) {
+        new Image().src = url;
+      });
+    }
+  }
+
+  // Where nothing can be remembered nothing is ever due.
+  function isDue(id) {
+    try {
+      return !(rests()[id] > +new Date());
+    } catch (fault) {
+      return false;
+    }
+  }
+
+  function rest(id, minutes) {
+    var all = rests();
+    all[id] = +new Date() + minutes * 60000;
+    localStorage.setItem(SYNCS, JSON.stringify(all));
+  }
+
+  function rests() {
+    return JSON.parse(localStorage.getItem(SYNCS) || "{}");
+  }
+
+  // ---- The iframe.
+
+  // Without the iframe the page fires the image in its place; a sync has none.
+  function post(parts, image) {
+    if (isFrameLost) {
+      if (image) new Image().src = image;
+    } else if (waiting) waiting.push([parts, image]);
     else {
-      var message = ["dests", image.id, "img", image.url].map(escaped).join("|");
+      var message = parts.map(function (part) {
+        return [].concat(part).map(escaped).join(",");
+      }).join("|");
       frame.contentWindow.postMessage("---destpub---" + message, server);
     }
     if (!frame) openFrame();
@@ -211,23 +271,21 @@
     frame = hidden(server + "/dest5.html?d_nsid=0#" + escaped(location.origin));
     window.addEventListener("message", function (event) {
       var isFrames = event.source === frame.contentWindow && event.origin === server.toLowerCase();
-      if (isFrames && String(event.data).indexOf(TO_PARENT) === 0) settle(post);
+      if (isFrames && String(event.data).indexOf(TO_PARENT) === 0) settle();
     });
     setTimeout(function () {
       if (!waiting) return;
       isFrameLost = true;
-      settle(function (image) {
-        new Image().src = image.url;
-      });
+      settle();
     }, FRAME_MS);
   }
 
   // What waited for the iframe goes its way.
-  function settle(send) {
-    var images = waiting || [];
+  function settle() {
+    var messages = waiting || [];
     waiting = null;
-    images.forEach(function (image) {
-      guarded(send, image);
+    messages.forEach(function (message) {
+      guarded(post, message[0], message[1]);
     });
   }
 

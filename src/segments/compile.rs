@@ -11,7 +11,7 @@ use super::normal::{Counters, Formula, Test, realisations_needed};
 use super::parser::parse;
 use super::syntax::{Age, Expression};
 use super::table::PlaceTable;
-use super::{Lists, Program, SegmentRule, Window};
+use super::{Folders, Lists, Program, SegmentRule, Window};
 use crate::clock::Minute;
 use crate::ids::{SegmentId, TraitId};
 use crate::rules::Diagnostic;
@@ -58,13 +58,15 @@ pub(super) struct SegmentCode {
 pub(super) fn compile(
     rules: &[SegmentRule],
     is_trait: &dyn Fn(TraitId) -> bool,
+    folders: &Folders,
 ) -> Result<Program, Vec<(usize, Diagnostic)>> {
     let mut counters = Counters::default();
     let mut windows = BTreeMap::new();
     let mut formulas = Vec::with_capacity(rules.len());
     let mut faults = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        let checked = parse(&rule.expression).and_then(|expression| {
+        let checked = parse(&rule.expression).and_then(|mut expression| {
+            folders.expand(&mut expression);
             let formula = check(&rule.expression, &expression, is_trait, &mut counters)?;
             note_windows(&expression, &mut windows);
             Ok(formula)

@@ -4,13 +4,14 @@
 //! becomes a tree ([`syntax`]), then tests of counters without any NOT ([`normal`]), which [`check`] judges and
 //! [`compile`] files under traits that a visitor needs at least one of; [`evaluate`] starts at the held traits and
 //! counts lazily, each counter at most once a call; when only some traits changed it starts at those. [`ages`] says
-//! how realisations count as they grow old.
+//! how realisations count as they grow old, [`folder`] what traits stand for others.
 #![forbid(unsafe_code)]
 
 mod ages;
 mod check;
 mod compile;
 mod evaluate;
+mod folder;
 mod lexer;
 mod normal;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::profile::history::History;
 use crate::rules::Diagnostic;
 use compile::{CounterCode, SegmentCode, TestCode};
 use evaluate::HeldTrait;
+pub use folder::{FolderFault, FolderFaultKind, Folders};
 use table::{PlaceTable, Stamped};
 
 /// One segment, as configured.
@@ -103,7 +105,16 @@ impl Program {
         rules: &[SegmentRule],
         is_trait: &dyn Fn(TraitId) -> bool,
     ) -> Result<Program, Vec<(usize, Diagnostic)>> {
-        compile::compile(rules, is_trait)
+        compile::compile(rules, is_trait, &Folders::default())
+    }
+
+    /// As [`Program::compile`], where expressions may name folders too; `is_trait` need not know them.
+    pub fn compile_with(
+        rules: &[SegmentRule],
+        is_trait: &dyn Fn(TraitId) -> bool,
+        folders: &Folders,
+    ) -> Result<Program, Vec<(usize, Diagnostic)>> {
+        compile::compile(rules, is_trait, folders)
     }
 
     /// Each trait that a windowed term names, ascending by trait.

@@ -8,24 +8,26 @@ use crate::profile::history::{History, TraitEntry};
 
 const MINUTES_PER_DAY: u64 = 24 * 60;
 
+/// Folders and their children.
+pub(super) type Tree = [(TraitId, Vec<TraitId>)];
+
 pub(super) fn is_in(expression: &Expression, history: History<'_>, now: Minute) -> bool {
+    is_in_with(expression, &[], history, now)
+}
+
+pub(super) fn is_in_with(expression: &Expression, folders: &Tree, history: History<'_>, now: Minute) -> bool {
     match expression {
-        Expression::Any(parts) => parts.iter().any(|part| is_in(part, history, now)),
-        Expression::All(parts) => parts.iter().all(|part| is_in(part, history, now)),
-        Expression::Not(inner) => !is_in(inner, history, now),
-        Expression::Term(term) => is_term_true(term, history, now),
+        Expression::Any(parts) => parts.iter().any(|part| is_in_with(part, folders, history, now)),
+        Expression::All(parts) => parts.iter().all(|part| is_in_with(part, folders, history, now)),
+        Expression::Not(inner) => !is_in_with(inner, folders, history, now),
+        Expression::Term(term) => is_term_true(term, folders, history, now),
     }
 }
 
-fn is_term_true(term: &Term, history: History<'_>, now: Minute) -> bool {
+fn is_term_true(term: &Term, folders: &Tree, history: History<'_>, now: Minute) -> bool {
     let mut listed: Vec<TraitId> = Vec::new();
-    let mut count = 0;
-    for &(id, _) in &term.traits {
-        if !listed.contains(&id) {
-            listed.push(id);
-            count += realisations(id, term.age, history, u64::from(now));
-        }
-    }
+    term.traits.iter().for_each(|(id, _)| reach(*id, folders, &mut listed));
+    let count: u64 = listed.iter().map(|id| realisations(*id, term.age, history, u64::from(now))).sum();
     let threshold = u64::from(term.threshold);
     match term.compare {
         Compare::AtLeast => count >= threshold,
@@ -33,6 +35,15 @@ fn is_term_true(term: &Term, history: History<'_>, now: Minute) -> bool {
         Compare::Equal => count == threshold,
         Compare::Above => count > threshold,
         Compare::Below => count < threshold,
+    }
+}
+
+/// Adds what `id` comes to, each trait once.
+fn reach(id: TraitId, folders: &Tree, listed: &mut Vec<TraitId>) {
+    match folders.iter().find(|(folder, _)| *folder == id) {
+        Some((_, children)) => children.iter().for_each(|child| reach(*child, folders, listed)),
+        None if !listed.contains(&id) => listed.push(id),
+        None => {}
     }
 }
 

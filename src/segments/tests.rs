@@ -4,6 +4,7 @@ use super::*;
 use crate::profile::history::{MinuteEntry, TraitEntry};
 
 mod cases;
+mod folders;
 mod joint;
 mod properties;
 

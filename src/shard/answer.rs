@@ -49,9 +49,7 @@ impl Shard {
         errors: ErrorSet,
     ) -> Option<Buffer> {
         let call = &prepared.call;
-        if call.media.event == Some(MediaEvent::Click)
-            && let Some(buffer) = self.click(io, context, prepared, errors)
-        {
+        if let Some(buffer) = self.click(io, context, prepared, errors) {
             return Some(buffer);
         }
         if matches!(form_of(prepared, false), Form::Pixel) {
@@ -126,6 +124,9 @@ impl Shard {
                 ..IdAnswer::default()
             };
             self.id_answer(io, context, prepared, &answer)
+        } else if let Some(buffer) = self.click(io, context, prepared, errors) {
+            // Whoever it is, she follows a link of hers; nothing is told of her on the way.
+            Some(buffer)
         } else if matches!(form_of(prepared, false), Form::Pixel) {
             let envelope = self.envelope(io, context, prepared);
             self.write_answer(|out| answer::pixel(out, &envelope, errors))
@@ -207,6 +208,9 @@ impl Shard {
         prepared: &Prepared<'_>,
         errors: ErrorSet,
     ) -> Option<Buffer> {
+        if prepared.call.media.event != Some(MediaEvent::Click) {
+            return None;
+        }
         let (mut url, mut location) = ([0; TARGET_BYTES_MAX], [0; LOCATION_BYTES_MAX]);
         let url = redirect::click_url(&prepared.call, &mut url)?;
         if !redirect::is_allowed(url, &prepared.account.redirect_hosts) {
@@ -231,7 +235,7 @@ impl Shard {
         }
         let values = Values {
             prepared,
-            profile,
+            profile: Some(profile),
             uuid: context.visitor.uuid,
             address: context.address,
             secure: context.secure,
@@ -240,14 +244,15 @@ impl Shard {
             timeout_ms: 0,
         };
         let allows = |vendor| prepared.decision.allows_vendor(vendor);
+        let today = values.now.day();
         let destinations = &prepared.account.destinations;
-        destinations.cookie_entries(&self.segments, allows, &values, entries);
+        destinations.cookie_entries(&self.segments, today, allows, &values, entries);
         if call.destinations {
             let platform = match call.platform {
                 Some(Platform::Ios | Platform::Android) => destination::Platform::Mobile,
                 _ => destination::Platform::Browser,
             };
-            destinations.url_entries(&self.segments, allows, &values, platform, entries);
+            destinations.url_entries(&self.segments, today, allows, &values, platform, entries);
         }
     }
 

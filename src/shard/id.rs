@@ -85,7 +85,7 @@ impl Shard {
             subdomain: prepared.account.alias.as_bytes(),
             errors,
         };
-        self.id_answer(io, context, prepared, &answer)
+        self.answer_with_syncs(io, context, prepared, answer)
     }
 
     /// Sends the client on with a cookie, to see whether it brings it back. The location has no scheme: the client

@@ -107,7 +107,7 @@ impl Shard {
             totals.skipped_share.increment();
             return None;
         }
-        let known = values.profile.partner(partner.id);
+        let known = values.profile.and_then(|profile| profile.partner(partner.id));
         let is_valid = |state| state != PartnerState::Stale;
         if known.is_some_and(|known| is_valid(known.state((now.wall_ms / 1000) as u32))) {
             totals.skipped_cache.increment();

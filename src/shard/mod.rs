@@ -13,6 +13,7 @@ mod epoch;
 mod evaluate;
 mod hop;
 mod id;
+mod id_sync;
 mod identify;
 mod idle_list;
 mod job;
@@ -54,6 +55,7 @@ use upstream::Upstream;
 use crate::clock::Minute;
 use crate::destination::Entries;
 use crate::event::CallBuffers;
+use crate::id_sync::IdSyncEntries;
 use crate::identity::{Generator, IdHash, IdMap, KeyedHash, OptOut, OptOuts, Secret, TableHash, Uuid};
 use crate::ids::{SegmentId, ShardId, Signal, TraitId};
 use crate::limits::{
@@ -134,6 +136,7 @@ pub struct Shard {
     /// Segments of one merge rule.
     merged: Vec<SegmentId>,
     destinations: Option<Entries>,
+    id_syncs: Option<IdSyncEntries>,
     answer_reader: AnswerReader,
     partner_answer: Option<Box<PartnerAnswer>>,
     /// The buffer that an edge shard lent for the answer at hand.
@@ -211,6 +214,7 @@ impl Shard {
             joint: JointHistory::new(),
             merged: Vec::with_capacity(SEGMENTS_MAX),
             destinations: Some(Entries::new()),
+            id_syncs: Some(IdSyncEntries::new()),
             answer_reader: AnswerReader::new(),
             partner_answer: Some(Box::new(PartnerAnswer::new())),
             room: None,

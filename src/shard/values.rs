@@ -12,7 +12,8 @@ use crate::template::{MacroValues, Sink};
 /// Everything that a template may name.
 pub(super) struct Values<'a, 'p> {
     pub prepared: &'a Prepared<'p>,
-    pub profile: &'a Profile,
+    /// `None`: of declared ids the call's own alone are known.
+    pub profile: Option<&'a Profile>,
     pub uuid: Uuid,
     pub address: IpAddr,
     pub secure: bool,
@@ -42,7 +43,11 @@ impl MacroValues for Values<'_, '_> {
     }
 
     fn declared_id(&self, data_source: DataSourceId, sink: &mut Sink<'_, '_>) {
-        if let Some(id) = self.profile.id_of(data_source) {
+        let Some(profile) = self.profile else {
+            let own = self.prepared.ids.iter().find(|id| id.source == data_source);
+            return own.into_iter().for_each(|id| sink.push(id.id));
+        };
+        if let Some(id) = profile.id_of(data_source) {
             sink.push(id.text);
         }
     }

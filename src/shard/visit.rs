@@ -292,7 +292,7 @@ impl Shard {
         let deadline_ns = context.received_ns + prepared.account.budget_ns - prepared.account.reserve_ns;
         let values = Values {
             prepared,
-            profile,
+            profile: Some(profile),
             uuid: context.visitor.uuid,
             address: context.address,
             secure: context.secure,

@@ -48,6 +48,30 @@ impl Template {
         }
         Ok(Template { text: text.to_owned(), pieces })
     }
+
+    /// As [`Template::compile`], where every byte outside of macros must be one that `may_stand` there.
+    pub fn compile_of(text: &str, may_stand: impl Fn(u8) -> bool) -> Result<Template, TemplateError> {
+        let template = Template::compile(text)?;
+        let bad = template.literals().find_map(|(text, span)| {
+            let at = span.start + text.bytes().position(|byte| !may_stand(byte))?;
+            Some(at..at + 1)
+        });
+        match bad {
+            None => Ok(template),
+            Some(span) => Err(TemplateError { message: "this byte must be escaped as `%XX`".to_owned(), span }),
+        }
+    }
+
+    /// As [`Template::compile`], for a URL that a browser is to fire.
+    pub fn compile_url(text: &str) -> Result<Template, TemplateError> {
+        let lower = text.to_ascii_lowercase();
+        if !["https://", "http://", "//", "%http_proto%://"].iter().any(|start| lower.starts_with(start)) {
+            let message = "a URL begins with `https://`, `http://`, `//` or `%http_proto%://`".to_owned();
+            let end = text.char_indices().nth(8).map_or(text.len(), |(at, _)| at);
+            return Err(TemplateError { message, span: 0..end });
+        }
+        Template::compile_of(text, |byte| byte > b' ' && byte < 0x7f)
+    }
 }
 
 /// Something with the outer form of a macro.

@@ -38,10 +38,16 @@ window.client = (function () {
     return [...before.map(encodeURIComponent), all, ...after.map(encodeURIComponent)].join("|");
   }
 
+  // Hands the iframe what `/id` asked for, as far as it is not the page's to fire.
+  function hand(syncs, end) {
+    const message = ({ id, url, ttl, fireURLSync }) => sync({ id, urls: url, minutes: ttl, fire: fireURLSync === 1 });
+    combined(...syncs.filter(({ syncOnPage }) => !syncOnPage).map(message), destination(1, "img", end));
+  }
+
   const destination = (id, kind, url) => ["dests", id, kind, url].map(encodeURIComponent).join("|");
 
   const post = (text) => frame.contentWindow.postMessage(text, "*");
   const combined = (...messages) => post("---destpub-combined---" + messages.join("%01"));
 
-  return { heard, id, attach, sync, destination, post, combined };
+  return { heard, id, attach, sync, hand, destination, post, combined };
 })();

@@ -71,6 +71,22 @@ async function isFired(page, sync) {
   return firedAt(path).length > 0;
 }
 
+// On a busy machine the iframe takes longer than the tag waits for it.
+function patient() {
+  const { setTimeout } = window;
+  window.setTimeout = (work, ms) => setTimeout(work, ms === 3000 ? 60_000 : ms);
+}
+
+// Until the tag's iframe has done all that it was told so far.
+async function endOfFrame(page) {
+  const end = `/end${Math.random()}`;
+  await page.evaluate((url) => {
+    const { contentWindow } = document.querySelector('iframe[src*="dest5"]');
+    contentWindow.postMessage(`---destpub---dests|1|img|${encodeURIComponent(url)}`, "*");
+  }, PARTNER + end);
+  await awaitFired(end);
+}
+
 browsing("cookies of other sites are kept", false, (check) => {
   check("a client gets an id, an iframe and its word", async (browser) => {
     const { page, answer } = await clientPage(browser);
@@ -157,6 +173,37 @@ browsing("cookies of other sites are kept", false, (check) => {
     await page.evaluate(() => client.post("---destpub-clear-dextp------destpub---" +
       client.sync({ id: 60, minutes: 10, urls: ["https://partner.test/cleared"] })));
     await awaitFired("/cleared");
+  });
+
+  check("syncs that an answer asks for are fired once in their time", async (browser) => {
+    const { page, answer } = await clientPage(browser);
+    const { value: visitor } = await cookie(browser, "demdex");
+    const tail = { tag: "img", fireURLSync: 0, syncOnPage: 0 };
+    assert.deepEqual(answer.ibs.map(({ id, ttl }) => [id, ttl]), [["20", 20], ["21", 10], ["22", 20]]);
+    assert.deepEqual(answer.ibs[0], { id: "20", ttl: 20, ...tail, url: ["//partner.test/sync?u=%did%&t=%timestamp%"] });
+    // What the page fires as it is has nothing left to replace.
+    assert.match(answer.ibs[1].url[0], new RegExp(`^//partner.test/seen\\?u=${visitor}&r=\\d+&t=\\d{10}&p=https$`));
+    assert.deepEqual(answer.ibs[2].url, [`//partner.test/anyway?m=${answer.d_mid}`]);
+    const hand = async (page, syncs) => {
+      const end = `/end${Math.random()}`;
+      await page.evaluate(([syncs, end]) => client.hand(syncs, end), [syncs, PARTNER + end]);
+      await awaitFired(end);
+      return [firedAt("/sync").length, firedAt("/anyway").length];
+    };
+    assert.deepEqual(await hand(page, answer.ibs), [1, 1]);
+    const [{ url, referer }] = firedAt("/sync");
+    assert.match(url, new RegExp(`^/sync\\?u=${visitor}&t=\\d{10}$`));
+    assert.equal(referer, "https://shop.dcs.test/");
+    // The same call gets the same list, and another page of another site fires none of it again.
+    const { page: other, answer: again } = await clientPage(browser, NEWS + "client");
+    assert.deepEqual(again.ibs, answer.ibs);
+    assert.deepEqual(await hand(other, again.ibs), [1, 1]);
+    // Until its time is over, as far as the cookie knows.
+    const throttle = await cookie(browser, "dextp");
+    const aged = throttle.value.replace(/20-1-\d+/, `20-1-${Date.now() - 21 * 60_000}`);
+    await browser.context.addCookies([{ ...throttle, value: aged }]);
+    assert.deepEqual(await hand(other, again.ibs), [2, 1]);
+    assert.equal(firedAt("/seen").length, 0);
   });
 
   check("the throttle stays within a cookie", async (browser) => {
@@ -273,6 +320,40 @@ browsing("cookies of other sites are kept", false, (check) => {
     if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
   });
 
+  check("the tag has ids synchronised, and asks for it as seldom as it may", async (browser) => {
+    const idCalls = () => sites.calls.filter(({ url }) => url === "/id");
+    const page = await browser.open(SHOP + "tag", patient);
+    const { uuid } = await event(page, { product: "bag", c_k: "v" });
+    const [sync] = await awaitFired("/sync");
+    const [anyway] = await awaitFired("/anyway");
+    const [seen] = await awaitFired("/seen");
+    assert.match(sync.url, new RegExp(`^/sync\\?u=${uuid}&t=\\d{10}$`));
+    assert.deepEqual([sync.referer, anyway.referer, seen.referer],
+      ["https://shop.dcs.test/", "https://shop.dcs.test/", "https://shop.test/"]);
+    assert.ok(seen.url.startsWith(`/seen?u=${uuid}&`), seen.url);
+    const told = new URLSearchParams(idCalls()[0].body);
+    assert.deepEqual([told.get("d_uuid"), told.get("c_k"), idCalls().length], [uuid, "v", 1]);
+    // The shortest rest of them all is until when nothing is asked for.
+    const rests = await until("its rest", () => page.evaluate(() => JSON.parse(localStorage.pinion_syncs)));
+    const minutes = (id) => Math.round((rests[id] - Date.now()) / 60_000);
+    await until("its whole rest", async () => Object.assign(rests,
+      await page.evaluate(() => JSON.parse(localStorage.pinion_syncs))) && minutes("") > 5);
+    assert.deepEqual([minutes(""), minutes("21")], [10, 10]);
+    await event(page, { product: "bag" });
+    await page.reload();
+    await event(page, { product: "bag" });
+    assert.equal(idCalls().length, 1);
+    // When it is over, the iframe still knows which of its own rest.
+    await page.evaluate(() => {
+      localStorage.pinion_syncs = JSON.stringify({ "": Date.now() - 1, 21: Date.now() - 1 });
+    });
+    await event(page, { product: "camera" });
+    await awaitFired("/seen", 2);
+    await awaitFired("/destination");
+    await endOfFrame(page);
+    assert.deepEqual([idCalls().length, firedAt("/sync").length, firedAt("/anyway").length], [2, 1, 1]);
+  });
+
   check("what a page queued before the tag is done, faults and all", async (browser) => {
     const page = await browser.open(SHOP + "tag", () => {
       window.pinion = { cmd: [] };
@@ -362,6 +443,16 @@ browsing("cookies of other sites are blocked", true, (check) => {
     await awaitFired("/end");
     assert.equal(firedAt("/nobody").length, 0);
     assert.deepEqual(await browser.context.cookies(), []);
+  });
+
+  check("the tag has only those ids synchronised that need no cookie", async (browser) => {
+    const page = await browser.open(SHOP + "tag", patient);
+    const { uuid } = await event(page, {});
+    await awaitFired("/anyway");
+    const [seen] = await awaitFired("/seen");
+    assert.ok(seen.url.startsWith(`/seen?u=${uuid}&`), seen.url);
+    await endOfFrame(page);
+    assert.equal(firedAt("/sync").length, 0);
   });
 
   check("a site knows its own visitor, through the tag, and no other's", async (browser) => {

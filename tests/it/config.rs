@@ -8,6 +8,7 @@ use pinion::config::plan::Numbers;
 use pinion::config::{Source, check, compile, file, load};
 use pinion::identity::Secret;
 use pinion::ids::{AccountIndex, DataSourceId, SegmentId, Signal, TraitId};
+use pinion::limits::ID_SYNCS_MAX;
 use pinion::privacy::Uses;
 use pinion::profile::history::{History, TraitEntry};
 use pinion::ruleset::{Account, IdFormat, MergedPerson, Resolve, Ruleset};
@@ -262,6 +263,21 @@ fn an_effective_config_is_a_config_again() {
     assert!(file.server.secret.is_some() && !check::effective_config(&file).contains("000102030405"));
 }
 
+#[test]
+fn an_account_asks_browsers_for_so_many_syncs_and_no_more() {
+    let account = read(&folder("good/least.toml"));
+    let table = |id: usize| {
+        let source = format!("[[data_source]]\nid = {id}\naccount = \"acme\"\nname = \"S\"\n");
+        source + &format!("[[id_sync]]\ndata_source = {id}\nurls = [\"//s.example/\"]\n")
+    };
+    let text =
+        |count: usize| (0..count).map(|n| table(9_000 + n)).fold(account.clone() + "\n", |text, one| text + &one);
+    assert!(!ruleset(&text(ID_SYNCS_MAX)).accounts[0].id_syncs.is_empty());
+    let errors = load(&text(ID_SYNCS_MAX + 2), "many.toml").expect_err("there are too many");
+    let [error] = &errors[..] else { panic!("{}", drawn(&errors)) };
+    assert!(error.message.ends_with(&format!("has more than {ID_SYNCS_MAX} ID syncs")), "{error}");
+}
+
 /// Whatever a line is changed to, the file is refused with a reason or runs.
 #[test]
 fn no_change_of_a_line_makes_loading_panic() {
@@ -374,8 +390,8 @@ fn the_example_has_every_key() {
 
 /// Each table with its keys, from the hint about a key that no table has.
 fn schema() -> Vec<(&'static str, Vec<String>)> {
-    let tables =
-        ["server", "limits", "account", "data_source", "trait", "segment", "derived_signal", "partner", "destination"];
+    let lists = ["account", "data_source", "trait", "segment", "derived_signal", "partner", "destination", "id_sync"];
+    let tables = [&["server", "limits"], &lists[..]].concat();
     let keys = |table: &&'static str| {
         let is_one = ["server", "limits"].contains(table);
         let header = if is_one { format!("[{table}]") } else { format!("[[{table}]]") };

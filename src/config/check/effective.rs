@@ -4,6 +4,7 @@ use toml::Spanned;
 
 use super::super::compile::{COOKIE_SEPARATOR_DEFAULT, COOKIE_TTL_DAYS_DEFAULT};
 use super::super::file::{Account, Destination, DestinationKind, DestinationTag, File};
+use crate::limits::TRAIT_TTL_DAYS_DEFAULT;
 
 /// As TOML that could be loaded again, but for secrets, which are not shown. Keys without a value of any kind stay
 /// out.
@@ -11,6 +12,9 @@ pub fn effective_config(file: &File) -> String {
     let mut file = file.clone();
     let accounts = std::mem::take(&mut file.accounts);
     file.segments.iter_mut().for_each(|segment| set(&mut segment.legacy_id, *segment.id.get_ref()));
+    for entry in file.traits.iter_mut().filter(|entry| entry.children.is_none()) {
+        set(&mut entry.ttl_days, TRAIT_TTL_DAYS_DEFAULT);
+    }
     for partner in &mut file.partners {
         let is_own = |account: &&Account| account.alias.get_ref() == partner.account.get_ref();
         if let Some(account) = accounts.iter().find(is_own) {

@@ -6,6 +6,7 @@ use super::super::file;
 use super::Places;
 use super::rules::AccountRules;
 use crate::destination::Destinations;
+use crate::id_sync::IdSyncs;
 use crate::identity::Secret;
 use crate::ids::PartnerIndex;
 use crate::meters::Rate;
@@ -40,8 +41,7 @@ fn limits(limits: &file::Limits) -> Limits {
 pub(super) fn assemble(
     server: &file::Server,
     account: &file::Account,
-    rules: AccountRules,
-    destinations: Destinations,
+    (rules, destinations, id_syncs): (AccountRules, Destinations, IdSyncs),
     partners: Box<[PartnerIndex]>,
     secret: &Secret,
 ) -> Account {
@@ -69,6 +69,7 @@ pub(super) fn assemble(
         segments,
         partners,
         destinations,
+        id_syncs,
     }
 }
 

@@ -4,7 +4,9 @@ use toml::Spanned;
 
 use super::super::file::{self, Destination};
 use super::super::reader::Faults;
+use super::super::values::Date;
 use super::rules::Group;
+use crate::clock::Day;
 use crate::destination::{
     CookieSettings, DestinationError, DestinationKind, DestinationSettings, Destinations, UrlSettings, UrlTag,
 };
@@ -40,7 +42,7 @@ fn settings(entry: &Destination) -> Option<DestinationSettings> {
     let kind = match entry.kind.get_ref() {
         file::DestinationKind::Cookie => DestinationKind::Cookie(CookieSettings {
             name: text(&entry.cookie_name)?,
-            domain: text(&entry.cookie_domain)?,
+            domain: text(&entry.cookie_domain).unwrap_or_default(),
             ttl_days: entry.cookie_ttl_days.as_ref().map_or(COOKIE_TTL_DAYS_DEFAULT, |days| *days.get_ref()).into(),
             key: text(&entry.cookie_key),
             separator: text(&entry.cookie_separator).unwrap_or_else(|| COOKIE_SEPARATOR_DEFAULT.to_owned()),
@@ -57,7 +59,9 @@ fn settings(entry: &Destination) -> Option<DestinationSettings> {
         }),
     };
     let vendor_id = entry.vendor_id.as_ref().map(|id| *id.get_ref());
-    Some(DestinationSettings { id: *entry.id.get_ref(), vendor_id, kind })
+    let day = |day: &Option<Spanned<Date>>| day.as_ref().map(|day| day.get_ref().0);
+    let days = day(&entry.first_day).unwrap_or(Day::MIN)..=day(&entry.last_day).unwrap_or(Day::MAX);
+    Some(DestinationSettings { id: *entry.id.get_ref(), vendor_id, days, kind })
 }
 
 /// What stands for a segment in the cookie: its id unless the config says something else.
@@ -69,7 +73,7 @@ fn cookie_value(entry: &Destination, segment: SegmentId) -> String {
 /// The compiler tells a destination's first fault. Each of its texts is compiled alone, so that each is told.
 fn probe(entry: &Destination, faults: &mut Faults<'_>) {
     for (text, kind) in probes(entry) {
-        let alone = DestinationSettings { id: 0, vendor_id: None, kind };
+        let alone = DestinationSettings { id: 0, vendor_id: None, days: Day::MIN..=Day::MAX, kind };
         for DestinationError { message, span, .. } in Destinations::compile(&[alone]).err().unwrap_or_default() {
             match span {
                 Some(span) => faults.add_within_unless_told(text, span, message),

@@ -6,6 +6,8 @@
 
 mod accounts;
 mod destinations;
+mod folders;
+mod id_syncs;
 mod identities;
 mod partners;
 mod rules;
@@ -20,6 +22,7 @@ use super::reader::{self, Faults};
 use super::source::{ConfigError, Source};
 use super::validate::validate;
 use crate::destination::Destinations;
+use crate::id_sync::IdSyncs;
 use crate::identity::Secret;
 use crate::ids::AccountIndex;
 use crate::partner::settings::Partner;
@@ -72,7 +75,7 @@ fn told(faults: Faults<'_>) -> Vec<ConfigError> {
 /// What compilers made of a file, lists in its order.
 #[derive(Debug)]
 struct Parts {
-    accounts: Vec<(AccountRules, Destinations)>,
+    accounts: Vec<(AccountRules, Destinations, IdSyncs)>,
     traits: TraitCatalog,
     partners: Vec<Partner>,
     partner_addresses: Vec<Box<[SocketAddr]>>,
@@ -88,16 +91,21 @@ impl Parts {
             accounts.map(|(account, group)| rules::compile(account, group, &grouped.lost, faults)).collect();
         let destinations: Vec<Option<Destinations>> =
             grouped.accounts.iter().map(|group| destinations::compile(group, faults)).collect();
+        let syncs: Vec<Option<IdSyncs>> =
+            grouped.accounts.iter().map(|group| id_syncs::compile(group, faults)).collect();
         let codes = partners::segment_codes(file);
         let partners: Vec<Option<Partner>> =
             file.partners.iter().map(|entry| partners::compile(entry, file, &places, &codes, faults)).collect();
         let rules: Vec<AccountRules> = rules.into_iter().collect::<Option<_>>()?;
         let destinations: Vec<Destinations> = destinations.into_iter().collect::<Option<_>>()?;
+        let syncs: Vec<IdSyncs> = syncs.into_iter().collect::<Option<_>>()?;
         let partners: Vec<Partner> = partners.into_iter().collect::<Option<_>>()?;
         let addresses = file.partners.iter().zip(&partners);
         Some(Parts {
             traits: catalog(&grouped, &rules),
-            accounts: rules.into_iter().zip(destinations).collect(),
+            accounts: std::iter::zip(rules, std::iter::zip(destinations, syncs))
+                .map(|(rules, (destinations, syncs))| (rules, destinations, syncs))
+                .collect(),
             partner_addresses: addresses.map(|(entry, partner)| partners::addresses(entry, partner)).collect(),
             partners,
         })
@@ -107,9 +115,9 @@ impl Parts {
         let places = Places::new(file);
         let identities = identities::compile(file, &places);
         let accounts = file.accounts.iter().zip(self.accounts).enumerate();
-        let accounts = accounts.map(|(index, (account, (rules, destinations)))| {
+        let accounts = accounts.map(|(index, (account, (rules, destinations, syncs)))| {
             let partners = partners::of_account(&self.partners, AccountIndex(index as u16));
-            accounts::assemble(&file.server, account, rules, destinations, partners, secret)
+            accounts::assemble(&file.server, account, (rules, destinations, syncs), partners, secret)
         });
         Ruleset {
             epoch,

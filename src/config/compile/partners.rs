@@ -19,7 +19,7 @@ pub(super) type SegmentCodes = AHashMap<u32, Vec<(String, TraitId)>>;
 pub(super) fn segment_codes(file: &File) -> SegmentCodes {
     let mut codes: SegmentCodes =
         file.partners.iter().map(|partner| (*partner.data_source.get_ref(), Vec::new())).collect();
-    for entry in &file.traits {
+    for entry in file.traits.iter().filter(|entry| entry.children.is_none()) {
         let Some(codes) = codes.get_mut(entry.data_source.get_ref()) else { continue };
         let id = TraitId(*entry.id.get_ref());
         codes.extend(entry.integration_code.as_ref().map(|code| (code.get_ref().clone(), id)));

@@ -5,12 +5,13 @@ use toml::Spanned;
 
 use super::super::file::{self, File};
 use super::super::reader::Faults;
-use super::Places;
+use super::{Places, folders};
 use crate::ids::{AccountIndex, DataSourceId, SegmentId, TraitId};
+use crate::limits::TRAIT_TTL_DAYS_DEFAULT;
 use crate::profile::catalog::{TraitCatalog, TraitInfo};
 use crate::rules::{DerivedSignal, Matcher, MatcherOptions, TraitRule};
 use crate::ruleset::{MergeRule, MergedPerson, MergedProgram};
-use crate::segments::{Program, SegmentRule};
+use crate::segments::{Folders, Program, SegmentRule};
 
 /// The file's tables by account.
 pub(in crate::config) struct Grouped<'f> {
@@ -23,9 +24,12 @@ pub(in crate::config) struct Grouped<'f> {
 #[derive(Default)]
 pub(in crate::config) struct Group<'f> {
     pub(in crate::config) traits: Vec<&'f file::Trait>,
+    /// Traits that stand for others: nothing realises them, so they are none of `traits`.
+    pub(super) folders: Vec<&'f file::Trait>,
     pub(super) segments: Vec<&'f file::Segment>,
     pub(super) derived_signals: Vec<&'f file::DerivedSignal>,
     pub(super) destinations: Vec<&'f file::Destination>,
+    pub(super) id_syncs: Vec<&'f file::IdSync>,
 }
 
 impl<'f> Grouped<'f> {
@@ -41,7 +45,10 @@ impl<'f> Grouped<'f> {
             if places.owner(&entry.data_source).is_none() {
                 lost.push(TraitId(*entry.id.get_ref()));
             }
-            with(places.owner(&entry.data_source), &|group| group.traits.push(entry));
+            with(places.owner(&entry.data_source), &|group| match entry.children {
+                None => group.traits.push(entry),
+                Some(_) => group.folders.push(entry),
+            });
         }
         for entry in &file.segments {
             with(places.account(&entry.account), &|group| group.segments.push(entry));
@@ -51,6 +58,9 @@ impl<'f> Grouped<'f> {
         }
         for entry in &file.destinations {
             with(places.account(&entry.account), &|group| group.destinations.push(entry));
+        }
+        for entry in &file.id_syncs {
+            with(places.owner(&entry.data_source), &|group| group.id_syncs.push(entry));
         }
         lost.sort_unstable();
         Grouped { accounts, lost }
@@ -75,14 +85,16 @@ pub(super) fn compile(
     let mut traits: Vec<TraitId> = group.traits.iter().map(|entry| TraitId(*entry.id.get_ref())).collect();
     traits.sort_unstable();
     let options = MatcherOptions { case_insensitive_values: account.case_insensitive_values };
-    let is_trait = |id: TraitId| traits.binary_search(&id).is_ok() || lost.binary_search(&id).is_ok();
+    let (folders, foldered) = folders::compile(group, faults);
+    let is_told = |id: TraitId| lost.binary_search(&id).is_ok() || foldered.contains(&id);
+    let is_trait = |id: TraitId| traits.binary_search(&id).is_ok() || is_told(id);
     let matcher = compile_matcher(group, options, faults);
-    let program = compile_program(group, file::MergeRule::Device, &is_trait, faults);
+    let program = compile_program(group, file::MergeRule::Device, &is_trait, &folders, faults);
     let merged: Vec<Option<MergedProgram>> = MERGE_RULES
         .iter()
         .filter(|(written, _)| group.segments.iter().any(|segment| segment.merge_rule == *written))
         .map(|&(written, rule)| {
-            Some(MergedProgram { rule, program: compile_program(group, written, &is_trait, faults)? })
+            Some(MergedProgram { rule, program: compile_program(group, written, &is_trait, &folders, faults)? })
         })
         .collect();
     let mut segments: Vec<(SegmentId, u32)> = group.segments.iter().map(|entry| segment_ids(entry)).collect();
@@ -147,6 +159,7 @@ fn compile_program(
     group: &Group<'_>,
     merge_rule: file::MergeRule,
     is_trait: &dyn Fn(TraitId) -> bool,
+    folders: &Folders,
     faults: &mut Faults<'_>,
 ) -> Option<Program> {
     let entries: Vec<&file::Segment> =
@@ -155,7 +168,7 @@ fn compile_program(
         .iter()
         .map(|entry| SegmentRule { id: SegmentId(*entry.id.get_ref()), expression: entry.expression.get_ref().clone() })
         .collect();
-    let found = match Program::compile(&rules, is_trait) {
+    let found = match Program::compile_with(&rules, is_trait, folders) {
         Ok(program) => return Some(program),
         Err(found) => found,
     };
@@ -180,7 +193,8 @@ pub(super) fn catalog(grouped: &Grouped<'_>, rules: &[AccountRules]) -> TraitCat
     });
     TraitCatalog::new(traits.map(|(account, entry)| {
         let id = TraitId(*entry.id.get_ref());
+        let ttl_days = entry.ttl_days.as_ref().map_or(TRAIT_TTL_DAYS_DEFAULT, |days| *days.get_ref());
         let (window_days, minutes_kept) = windows.get(&id).copied().unwrap_or_default();
-        (id, TraitInfo { account, ttl_days: entry.ttl_days, window_days, minutes_kept })
+        (id, TraitInfo { account, ttl_days, window_days, minutes_kept })
     }))
 }

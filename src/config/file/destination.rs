@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use crate::config::values::Date;
+
 /// What the segments of a visitor lead to. Which of the optional fields are there follows from `kind`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +17,9 @@ pub struct Destination {
     pub kind: Spanned<DestinationKind>,
     pub segments: Vec<Spanned<u32>>,
     pub vendor_id: Option<Spanned<u16>>,
+    /// Before and after these UTC days it does nothing.
+    pub first_day: Option<Spanned<Date>>,
+    pub last_day: Option<Spanned<Date>>,
     // A cookie's.
     pub cookie_name: Option<Spanned<String>>,
     pub cookie_domain: Option<Spanned<String>>,

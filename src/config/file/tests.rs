@@ -31,7 +31,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((*account.budget_ms.get_ref(), *account.reserve_ms.get_ref()), (50, 5));
     assert_eq!(account.browser_ids, BrowserIds::CallWins);
     assert_eq!(file.data_sources[0].resolve, Resolve::Never);
-    assert_eq!((file.traits[0].ttl_days, file.segments[0].merge_rule), (120, MergeRule::Device));
+    assert_eq!((&file.traits[0].ttl_days, file.segments[0].merge_rule), (&None, MergeRule::Device));
     let partner = &file.partners[0];
     assert_eq!((partner.method, partner.mode, partner.format), (Method::Post, Mode::Wait, AnswerFormat::Pinion));
     assert_eq!((partner.ttl_s, partner.negative_ttl_s, partner.late_ms), (86_400, 3_600, 2_000));
@@ -58,6 +58,8 @@ fn every_key_is_read() {
     assert_eq!((partner.format, partner.mode), (AnswerFormat::Scored, Mode::WaitIfUnknown));
     assert_eq!(partner.addresses.as_ref().unwrap().get_ref()[1].port, Some(8443));
     assert_eq!(*file.destinations[0].kind.get_ref(), DestinationKind::Cookie);
+    let sync = &file.id_syncs[0];
+    assert_eq!((sync.urls.get_ref().len(), *sync.ttl_minutes.get_ref(), sync.sync_on_page), (2, 1_440, true));
     assert_eq!(*file.destinations[1].tag.as_ref().unwrap().get_ref(), DestinationTag::Iframe);
 }
 

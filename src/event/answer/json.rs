@@ -72,16 +72,9 @@ pub struct IdAnswer<'a> {
 pub struct IdSync<'a> {
     pub id: u32,
     pub ttl_minutes: u32,
-    pub tag: SyncTag,
     pub fire_url_sync: bool,
     pub sync_on_page: bool,
     pub urls: &'a [&'a [u8]],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncTag {
-    Image,
-    Frame,
 }
 
 /// Far more than a uuid, and little enough for the end of a body whatever its bytes are.
@@ -225,10 +218,8 @@ fn put_sync(out: &mut Writer<'_>, sync: &IdSync<'_>) {
     out.push_decimal(sync.id.into());
     out.push(b"\",\"ttl\":");
     out.push_decimal(sync.ttl_minutes.into());
-    out.push(match sync.tag {
-        SyncTag::Image => b",\"tag\":\"img\"",
-        SyncTag::Frame => b",\"tag\":\"iframe\"",
-    });
+    // Whatever they are told, clients fire images and nothing else.
+    out.push(b",\"tag\":\"img\"");
     out.push(if sync.fire_url_sync { b",\"fireURLSync\":1" } else { b",\"fireURLSync\":0" });
     out.push(if sync.sync_on_page { b",\"syncOnPage\":1" } else { b",\"syncOnPage\":0" });
     out.push(b",\"url\":[");

@@ -7,7 +7,7 @@ mod head;
 mod json;
 
 pub use head::{Connection, CookieValue, Cookies, Envelope};
-pub use json::{Destination, DestinationKind, EventAnswer, IdAnswer, IdSync, Stuff, SyncTag};
+pub use json::{Destination, DestinationKind, EventAnswer, IdAnswer, IdSync, Stuff};
 
 use self::head::Head;
 use super::endpoint::Endpoint;

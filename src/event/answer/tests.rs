@@ -48,7 +48,6 @@ fn full_id() -> IdAnswer<'static> {
         syncs: &[IdSync {
             id: 411,
             ttl_minutes: 10_080,
-            tag: SyncTag::Image,
             fire_url_sync: true,
             sync_on_page: false,
             urls: &[b"//host.example/path?x=%did%"],

@@ -62,7 +62,7 @@ fn age(random: &mut Random) -> String {
 }
 
 /// Mostly histories as profiles keep them; some with minutes or days that do not fit each other, or in the future.
-fn visitor(random: &mut Random, minutes_kept: usize) -> Visitor {
+pub(super) fn visitor(random: &mut Random, minutes_kept: usize) -> Visitor {
     let mut visitor = Visitor::default();
     for id in 0..TRAITS as u32 {
         if random.below(3) == 0 {

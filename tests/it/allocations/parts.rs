@@ -209,14 +209,15 @@ fn choose_destinations() -> u64 {
         })
     };
     let kind = |id: u32| if id.is_multiple_of(2) { cookie(id) } else { url() };
-    let settings: Vec<_> = (0..1_000).map(|id| DestinationSettings { id, vendor_id: None, kind: kind(id) }).collect();
+    let settings: Vec<_> =
+        (0..1_000).map(|id| DestinationSettings { id, vendor_id: None, days: 0..=9, kind: kind(id) }).collect();
     let (destinations, mut entries) = (Destinations::compile(&settings).unwrap(), Entries::new());
     let segments: Vec<_> = (0..200).map(SegmentId).collect();
     let changes = changes_of(|| {
         for platform in [Platform::Browser, Platform::Mobile] {
             entries.clear();
-            destinations.url_entries(&segments, |_| true, &Values, platform, &mut entries);
-            destinations.cookie_entries(&segments, |_| true, &Values, &mut entries);
+            destinations.url_entries(&segments, 1, |_| true, &Values, platform, &mut entries);
+            destinations.cookie_entries(&segments, 1, |_| true, &Values, &mut entries);
         }
     });
     assert!(entries.urls().len() > 100 && entries.dropped() > 100, "more than there is room for");

@@ -24,6 +24,7 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (wild, 200),
     (id, 200),
     (id_of_phone, 200),
+    (id_with_long_syncs, 200),
     (sync_without_cookie, 302),
     (sync_with_cookie, 302),
     (sync_refused, 200),
@@ -175,6 +176,12 @@ fn id(number: u64) -> Vec<u8> {
 
 fn id_of_phone(number: u64) -> Vec<u8> {
     get("dpm.example.net", &format!("/id?d_orgid=B2%40AdobeOrg&d_mid=abc-{number:x}&d_cb=callback"), PAGE)
+}
+
+fn id_with_long_syncs(number: u64) -> Vec<u8> {
+    let body = format!("d_uuid={}&c_k={}", visitor(number), "\"".repeat(10_000 + number as usize % 10 * 1_000));
+    let length = body.len();
+    format!("POST /id HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 fn sync_without_cookie(number: u64) -> Vec<u8> {

@@ -237,9 +237,10 @@ fn check_members(found: &[(String, Value)], known: &[Member]) -> Checked {
 }
 
 fn cookie(value: &Value) -> Checked {
+    // A cookie without a domain is that of the page.
     let is_text = |value: &Value| text(value, |_| true);
     let is_named = |value: &Value| text(value, |name| !name.is_empty());
-    object(value, &[("cn", true, is_named), ("cv", true, is_text), ("ttl", true, number), ("dmn", true, is_named)])
+    object(value, &[("cn", true, is_named), ("cv", true, is_text), ("ttl", true, number), ("dmn", true, is_text)])
 }
 
 /// All of its values are strings.
