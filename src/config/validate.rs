@@ -305,12 +305,23 @@ fn check_destination(entry: &Destination, known: &Known<'_>, faults: &mut Faults
         check_range(days, 1, COOKIE_DAYS_MAX, faults);
     }
     let segments: BTreeSet<String> = entry.segments.iter().map(|id| id.get_ref().to_string()).collect();
-    for segment in entry.cookie_values.keys() {
+    let mut urls = [&entry.url, &entry.secure_url].into_iter().flatten();
+    if entry.url.is_some() && !urls.any(|url| names_alias(url.get_ref())) {
+        for text in entry.url_values.values().chain(&entry.url_delimiter) {
+            faults.add(text.span(), "the URL has no `%alias%` for it", "write `%alias%` where it is to stand");
+        }
+    }
+    for segment in entry.cookie_values.keys().chain(entry.url_values.keys()) {
         if !segments.contains(segment.get_ref()) {
             let message = format!("`{}` is none of the destination's segments", segment.get_ref());
             faults.add(segment.span(), message, "name one of `segments` by its id");
         }
     }
+}
+
+fn names_alias(url: &str) -> bool {
+    let url = url.to_ascii_lowercase();
+    url.contains("%alias%") || url.contains("%alias!%")
 }
 
 /// Keys of the one kind are needed or allowed, those of the other are not.
@@ -326,6 +337,8 @@ fn check_destination_kind(entry: &Destination, faults: &mut Faults<'_>) {
     let url = [
         ("url", entry.url.as_ref().map(Spanned::span)),
         ("secure_url", entry.secure_url.as_ref().map(Spanned::span)),
+        ("url_values", entry.url_values.keys().next().map(Spanned::span)),
+        ("url_delimiter", entry.url_delimiter.as_ref().map(Spanned::span)),
         ("tag", entry.tag.as_ref().map(Spanned::span)),
     ];
     let (needed, foreign): (&[_], &[_]) = match entry.kind.get_ref() {

@@ -15,7 +15,7 @@ pub use settings::{
 
 use crate::clock::Day;
 use crate::ids::SegmentId;
-use crate::template::{Encoding, MacroValues, Rendered, Template, Writer};
+use crate::template::{Encoding, MacroValues, Rendered, Sink, Template, Writer};
 use settings::{CookieDestination, UrlDestination};
 
 /// Who carries out the entries.
@@ -57,16 +57,12 @@ impl Destinations {
             is_allowed(url.vendor_id) && url.days.contains(&today) && is_in_any(segments, &url.segments)
         };
         for url in self.urls.iter().filter(is_meant) {
-            let render = |template: &Template, out: &mut Writer<'_>| render_url(template, values, platform, out);
-            entries.push_url(
-                url.id,
-                url.tag,
-                |out| render(&url.url, out),
-                |out| match &url.secure_url {
-                    Some(secure_url) => render(secure_url, out),
-                    None => Rendered::Ok(0),
-                },
-            );
+            let aliases = url.aliases_of(segments);
+            if url.names_alias && url.delimiter.is_none() {
+                aliases.for_each(|alias| url.push(std::iter::once(alias), values, platform, entries));
+            } else {
+                url.push(aliases, values, platform, entries);
+            }
         }
     }
 }
@@ -106,13 +102,50 @@ impl CookieDestination {
     }
 }
 
-fn render_url(template: &Template, values: &impl MacroValues, platform: Platform, out: &mut Writer<'_>) -> Rendered {
+impl UrlDestination {
+    /// The aliases of those of its segments that the visitor is in.
+    fn aliases_of<'a>(&'a self, segments: &'a [SegmentId]) -> impl Iterator<Item = &'a str> + Clone {
+        let is_present = |(segment, _): &&(SegmentId, String)| segments.binary_search(segment).is_ok();
+        self.segments.iter().filter(is_present).map(|(_, alias)| alias.as_str())
+    }
+
+    fn push<'a>(
+        &self,
+        aliases: impl Iterator<Item = &'a str> + Clone,
+        values: &impl MacroValues,
+        platform: Platform,
+        entries: &mut Entries,
+    ) {
+        let alias = |sink: &mut Sink<'_, '_>| {
+            for (place, alias) in aliases.clone().enumerate() {
+                if place > 0 {
+                    sink.push_literal(self.delimiter.as_deref().unwrap_or_default());
+                }
+                sink.push(alias.as_bytes());
+            }
+        };
+        let render = |template: &Template, out: &mut Writer<'_>| render_url(template, values, alias, platform, out);
+        let secure = |out: &mut Writer<'_>| match &self.secure_url {
+            Some(secure_url) => render(secure_url, out),
+            None => Rendered::Ok(0),
+        };
+        entries.push_url(self.id, self.tag, |out| render(&self.url, out), secure);
+    }
+}
+
+fn render_url(
+    template: &Template,
+    values: &impl MacroValues,
+    alias: impl Fn(&mut Sink<'_, '_>),
+    platform: Platform,
+    out: &mut Writer<'_>,
+) -> Rendered {
     match platform {
-        Platform::Browser => template.render_for_iframe(values, Encoding::Percent, out),
+        Platform::Browser => template.render_alias(values, alias, true, out),
         Platform::Mobile => {
             let scheme: &[u8] = if template.text().starts_with("//") { b"https:" } else { b"" };
             out.push(scheme);
-            match template.render(values, Encoding::Percent, out) {
+            match template.render_alias(values, alias, false, out) {
                 Rendered::Ok(len) => Rendered::Ok(scheme.len() + len),
                 stopped => stopped,
             }
@@ -120,10 +153,13 @@ fn render_url(template: &Template, values: &impl MacroValues, platform: Platform
     }
 }
 
-/// Whether two ascending lists share an element: the shorter is looked up in the longer.
-fn is_in_any(segments: &[SegmentId], wanted: &[SegmentId]) -> bool {
-    let (few, many) = if segments.len() < wanted.len() { (segments, wanted) } else { (wanted, segments) };
-    few.iter().any(|segment| many.binary_search(segment).is_ok())
+/// Whether two ascending lists share a segment: the shorter is looked up in the longer.
+fn is_in_any(segments: &[SegmentId], wanted: &[(SegmentId, String)]) -> bool {
+    if segments.len() < wanted.len() {
+        segments.iter().any(|segment| wanted.binary_search_by_key(segment, |(id, _)| *id).is_ok())
+    } else {
+        wanted.iter().any(|(id, _)| segments.binary_search(id).is_ok())
+    }
 }
 
 #[cfg(test)]

@@ -36,13 +36,16 @@ pub struct CookieSettings {
     pub values: Vec<(SegmentId, String)>,
 }
 
-/// A URL to fire for visitors who are in any of the segments.
+/// A URL to fire for visitors who are in any of the segments: where it names `%alias%`, one for each segment, or, with
+/// a delimiter, one for all of them.
 #[derive(Clone, Debug)]
 pub struct UrlSettings {
     pub tag: UrlTag,
     pub url: String,
     pub secure_url: Option<String>,
-    pub segments: Vec<SegmentId>,
+    /// Segments and their aliases.
+    pub segments: Vec<(SegmentId, String)>,
+    pub delimiter: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,8 +82,10 @@ pub(super) struct UrlDestination {
     pub(super) tag: UrlTag,
     pub(super) url: Template,
     pub(super) secure_url: Option<Template>,
-    /// Ascending.
-    pub(super) segments: Vec<SegmentId>,
+    /// Ascending, with their aliases.
+    pub(super) segments: Vec<(SegmentId, String)>,
+    pub(super) names_alias: bool,
+    pub(super) delimiter: Option<String>,
 }
 
 /// What is wrong with a destination's settings.
@@ -178,20 +183,34 @@ fn compile_cookie(destination: &DestinationSettings, cookie: &CookieSettings) ->
 fn compile_url(destination: &DestinationSettings, url: &UrlSettings) -> Result<UrlDestination, Fault> {
     let mut segments = url.segments.clone();
     segments.sort_unstable();
-    segments.dedup();
+    segments.dedup_by_key(|(segment, _)| *segment);
+    let address = compile_url_text("url", &url.url)?;
+    let secure_url = url.secure_url.as_ref().map(|text| compile_url_text("secure_url", text)).transpose()?;
+    let names_alias = |template: &Template| template.macros().any(|which| *which == Macro::Alias);
+    let names_alias = names_alias(&address) || secure_url.as_ref().is_some_and(names_alias);
+    if let Some(delimiter) = &url.delimiter {
+        if !names_alias {
+            return Err(("delimiter", "the URL has no `%alias%` to stand between".to_owned(), None));
+        }
+        if !delimiter.bytes().all(|byte| byte > b' ' && byte < 0x7f) {
+            return Err(("delimiter", "blanks, control bytes and other than ASCII must be escaped".to_owned(), None));
+        }
+    }
     Ok(UrlDestination {
         id: destination.id,
         vendor_id: destination.vendor_id,
         days: destination.days.clone(),
         tag: url.tag,
-        url: compile_url_text("url", &url.url)?,
-        secure_url: url.secure_url.as_ref().map(|text| compile_url_text("secure_url", text)).transpose()?,
+        url: address,
+        secure_url,
         segments,
+        names_alias,
+        delimiter: url.delimiter.clone(),
     })
 }
 
 fn compile_url_text(field: &'static str, text: &str) -> Result<Template, Fault> {
-    Template::compile_url(text).map_err(|error| (field, error.message, Some(error.span)))
+    Template::compile_url_with_alias(text).map_err(|error| (field, error.message, Some(error.span)))
 }
 
 fn compile_text(field: &'static str, text: &str, may_stand: impl Fn(u8) -> bool) -> Result<Template, Fault> {

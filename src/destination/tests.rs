@@ -19,8 +19,22 @@ fn url(id: u32, url: &str, secure_url: Option<&str>, segments: &[u32]) -> Destin
             tag: UrlTag::Img,
             url: url.to_owned(),
             secure_url: secure_url.map(str::to_owned),
-            segments: segments.iter().copied().map(SegmentId).collect(),
+            segments: segments.iter().map(|&id| (SegmentId(id), id.to_string())).collect(),
+            delimiter: None,
         }),
+    }
+}
+
+fn aliases(id: u32, address: &str, aliases: &[(u32, &str)], delimiter: Option<&str>) -> DestinationSettings {
+    DestinationSettings {
+        kind: DestinationKind::Url(UrlSettings {
+            tag: UrlTag::Img,
+            url: address.to_owned(),
+            secure_url: None,
+            segments: aliases.iter().map(|(segment, alias)| (SegmentId(*segment), (*alias).to_owned())).collect(),
+            delimiter: delimiter.map(str::to_owned),
+        }),
+        ..url(id, "", None, &[])
     }
 }
 
@@ -70,6 +84,9 @@ fn destinations() -> Destinations {
         within(url(24, "https://e.example/", None, &[14]), 20..=29),
         within(url(25, "https://e.example/later", None, &[14]), 30..=Day::MAX),
         several_keys,
+        aliases(26, "//f.example/?s=%alias%&u=%did%", &[(19, "b c"), (18, "a,b"), (20, "z")], None),
+        aliases(27, "//g.example/?s=%Alias%&u=%did%", &[(19, "b c"), (18, "a,b"), (20, "z")], Some("|")),
+        aliases(28, "//h.example/", &[(20, "unused")], None),
     ])
     .unwrap()
 }

@@ -27,6 +27,18 @@ impl Template {
     /// Compiles `text`. Refused: unknown macros, data sources that are no number, and signals that must not leave the
     /// server (those whose key begins with `p_`).
     pub fn compile(text: &str) -> Result<Template, TemplateError> {
+        let template = Template::compile_any(text)?;
+        let alias = template.pieces.iter().find_map(|piece| match piece {
+            Piece::Macro { which: Macro::Alias, written, .. } => Some(written.clone()),
+            _ => None,
+        });
+        match alias {
+            None => Ok(template),
+            Some(span) => Err(TemplateError { message: "only a destination's URL has an alias".to_owned(), span }),
+        }
+    }
+
+    fn compile_any(text: &str) -> Result<Template, TemplateError> {
         let mut pieces = Vec::new();
         let mut literal_start = 0;
         let mut at = 0;
@@ -51,26 +63,35 @@ impl Template {
 
     /// As [`Template::compile`], where every byte outside of macros must be one that `may_stand` there.
     pub fn compile_of(text: &str, may_stand: impl Fn(u8) -> bool) -> Result<Template, TemplateError> {
-        let template = Template::compile(text)?;
-        let bad = template.literals().find_map(|(text, span)| {
+        Template::compile(text)?.only_with(may_stand)
+    }
+
+    fn only_with(self, may_stand: impl Fn(u8) -> bool) -> Result<Template, TemplateError> {
+        let bad = self.literals().find_map(|(text, span)| {
             let at = span.start + text.bytes().position(|byte| !may_stand(byte))?;
             Some(at..at + 1)
         });
         match bad {
-            None => Ok(template),
+            None => Ok(self),
             Some(span) => Err(TemplateError { message: "this byte must be escaped as `%XX`".to_owned(), span }),
         }
     }
 
     /// As [`Template::compile`], for a URL that a browser is to fire.
     pub fn compile_url(text: &str) -> Result<Template, TemplateError> {
+        Template::compile(text)?;
+        Template::compile_url_with_alias(text)
+    }
+
+    /// As [`Template::compile_url`], where `%alias%` may stand.
+    pub fn compile_url_with_alias(text: &str) -> Result<Template, TemplateError> {
         let lower = text.to_ascii_lowercase();
         if !["https://", "http://", "//", "%http_proto%://"].iter().any(|start| lower.starts_with(start)) {
             let message = "a URL begins with `https://`, `http://`, `//` or `%http_proto%://`".to_owned();
             let end = text.char_indices().nth(8).map_or(text.len(), |(at, _)| at);
             return Err(TemplateError { message, span: 0..end });
         }
-        Template::compile_of(text, |byte| byte > b' ' && byte < 0x7f)
+        Template::compile_any(text)?.only_with(|byte| byte > b' ' && byte < 0x7f)
     }
 }
 
@@ -132,6 +153,9 @@ impl Found {
         }
         if let Some(key) = strip_prefix_any_case(name, "sig_") {
             return self.signal_macro(key).map(Some);
+        }
+        if name.eq_ignore_ascii_case("alias") {
+            return Ok(Some(Macro::Alias));
         }
         Ok(NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, which)| which.clone()))
     }

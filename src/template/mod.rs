@@ -56,6 +56,8 @@ pub enum Macro {
     GppSid,
     /// `%sig_KEY%`: the first value of a signal.
     Signal(Box<[u8]>),
+    /// `%alias%`: what stands for segments, in a destination's URL and nowhere else.
+    Alias,
 }
 
 /// What the place of a value in the text asks of it.

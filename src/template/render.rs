@@ -46,12 +46,24 @@ pub struct Sink<'a, 'b> {
 impl Template {
     /// Writes the text with all macros replaced.
     pub fn render(&self, values: &impl MacroValues, encoding: Encoding, out: &mut Writer<'_>) -> Rendered {
-        self.render_unless(values, encoding, |_| false, out)
+        self.render_unless(values, encoding, |_| false, |_| {}, out)
     }
 
     /// Writes the text for the iframe: the macros that it replaces itself stay as they were written.
     pub fn render_for_iframe(&self, values: &impl MacroValues, encoding: Encoding, out: &mut Writer<'_>) -> Rendered {
-        self.render_unless(values, encoding, Macro::known_to_iframe, out)
+        self.render_unless(values, encoding, Macro::known_to_iframe, |_| {}, out)
+    }
+
+    /// Writes a destination's URL with `alias` for the segments, for the iframe or with all macros replaced.
+    pub fn render_alias(
+        &self,
+        values: &impl MacroValues,
+        alias: impl Fn(&mut Sink<'_, '_>),
+        is_for_iframe: bool,
+        out: &mut Writer<'_>,
+    ) -> Rendered {
+        let leave = |which: &Macro| is_for_iframe && which.known_to_iframe();
+        self.render_unless(values, Encoding::Percent, leave, alias, out)
     }
 
     fn render_unless(
@@ -59,6 +71,7 @@ impl Template {
         values: &impl MacroValues,
         encoding: Encoding,
         leave: impl Fn(&Macro) -> bool,
+        alias: impl Fn(&mut Sink<'_, '_>),
         out: &mut Writer<'_>,
     ) -> Rendered {
         let start = out.len();
@@ -70,7 +83,11 @@ impl Template {
                 }
                 Piece::Macro { which, required, .. } => {
                     let before = out.len();
-                    which.write(values, &mut Sink { out, encoding });
+                    let sink = &mut Sink { out, encoding };
+                    match which {
+                        Macro::Alias => alias(sink),
+                        which => which.write(values, sink),
+                    }
                     if *required && out.len() == before && !out.overflowed() {
                         out.truncate(start);
                         return Rendered::Skipped;
@@ -106,6 +123,7 @@ impl Macro {
             Macro::Gpp => values.gpp(sink),
             Macro::GppSid => values.gpp_sid(sink),
             Macro::Signal(key) => values.signal(key, sink),
+            Macro::Alias => {}
         }
     }
 }
@@ -122,6 +140,11 @@ impl<'a, 'b> Sink<'a, 'b> {
             Encoding::Json => self.out.push_json(value),
             Encoding::Header => self.out.push_without_controls(value),
         }
+    }
+
+    /// Appends what stands between values, as the config has it.
+    pub fn push_literal(&mut self, text: &str) {
+        self.out.push(text.as_bytes());
     }
 
     pub fn push_decimal(&mut self, number: u64) {

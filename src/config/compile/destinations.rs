@@ -1,5 +1,7 @@
 //! An account's destinations.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 
 use super::super::file::{self, Destination};
@@ -46,7 +48,7 @@ fn settings(entry: &Destination) -> Option<DestinationSettings> {
             ttl_days: entry.cookie_ttl_days.as_ref().map_or(COOKIE_TTL_DAYS_DEFAULT, |days| *days.get_ref()).into(),
             key: text(&entry.cookie_key),
             separator: text(&entry.cookie_separator).unwrap_or_else(|| COOKIE_SEPARATOR_DEFAULT.to_owned()),
-            values: segments.map(|id| (id, cookie_value(entry, id))).collect(),
+            values: segments.map(|id| (id, value_of(&entry.cookie_values, id))).collect(),
         }),
         file::DestinationKind::Url => DestinationKind::Url(UrlSettings {
             tag: match entry.tag.as_ref().map(|tag| *tag.get_ref()).unwrap_or_default() {
@@ -55,7 +57,8 @@ fn settings(entry: &Destination) -> Option<DestinationSettings> {
             },
             url: text(&entry.url)?,
             secure_url: text(&entry.secure_url),
-            segments: segments.collect(),
+            segments: segments.map(|id| (id, value_of(&entry.url_values, id))).collect(),
+            delimiter: text(&entry.url_delimiter),
         }),
     };
     let vendor_id = entry.vendor_id.as_ref().map(|id| *id.get_ref());
@@ -64,10 +67,10 @@ fn settings(entry: &Destination) -> Option<DestinationSettings> {
     Some(DestinationSettings { id: *entry.id.get_ref(), vendor_id, days, kind })
 }
 
-/// What stands for a segment in the cookie: its id unless the config says something else.
-fn cookie_value(entry: &Destination, segment: SegmentId) -> String {
+/// What stands for a segment: its id unless the config says something else.
+fn value_of(values: &BTreeMap<Spanned<String>, Spanned<String>>, segment: SegmentId) -> String {
     let id = segment.to_string();
-    entry.cookie_values.get(id.as_str()).map_or(id, |value| value.get_ref().clone())
+    values.get(id.as_str()).map_or(id, |value| value.get_ref().clone())
 }
 
 /// The compiler tells a destination's first fault. Each of its texts is compiled alone, so that each is told.
@@ -111,8 +114,15 @@ fn probes(entry: &Destination) -> Vec<(&Spanned<String>, DestinationKind)> {
     });
     let of_url = [&entry.url, &entry.secure_url].into_iter().flatten().map(|url| {
         let tag = UrlTag::default();
-        let settings = UrlSettings { tag, url: url.get_ref().clone(), secure_url: None, segments: Vec::new() };
+        let url_alone = url.get_ref().clone();
+        let settings = UrlSettings { tag, url: url_alone, secure_url: None, segments: Vec::new(), delimiter: None };
         (url, DestinationKind::Url(settings))
     });
-    of_cookie.chain(of_values).chain(of_url).collect()
+    let of_delimiter = entry.url_delimiter.iter().map(|delimiter| {
+        let (tag, url) = (UrlTag::default(), "//a.example/%alias%".to_owned());
+        let delimiter_alone = Some(delimiter.get_ref().clone());
+        let settings = UrlSettings { tag, url, secure_url: None, segments: Vec::new(), delimiter: delimiter_alone };
+        (delimiter, DestinationKind::Url(settings))
+    });
+    of_cookie.chain(of_values).chain(of_url).chain(of_delimiter).collect()
 }

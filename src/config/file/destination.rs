@@ -33,6 +33,11 @@ pub struct Destination {
     // A URL's.
     pub url: Option<Spanned<String>>,
     pub secure_url: Option<Spanned<String>>,
+    /// What stands for a segment in `%alias%`; none: its id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub url_values: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Stands between aliases: one URL for all segments. None: one for each.
+    pub url_delimiter: Option<Spanned<String>>,
     pub tag: Option<Spanned<DestinationTag>>,
 }
 

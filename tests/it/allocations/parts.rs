@@ -203,9 +203,10 @@ fn choose_destinations() -> u64 {
     let url = || {
         DestinationKind::Url(UrlSettings {
             tag: UrlTag::Img,
-            url: "//a.example/?u=%did%".to_owned(),
+            url: "//a.example/?u=%did%&s=%alias%".to_owned(),
             secure_url: Some("https://a.example/?u=%did%&i=%dpid_1!%".to_owned()),
-            segments: vec![SegmentId(1)],
+            segments: vec![(SegmentId(1), "one".to_owned())],
+            delimiter: Some(",".to_owned()),
         })
     };
     let kind = |id: u32| if id.is_multiple_of(2) { cookie(id) } else { url() };
