@@ -55,6 +55,30 @@ pub fn shares_cookies(host: &[u8], base: &[u8]) -> bool {
     is_domain && (same(name, base) || below(name, base).is_some())
 }
 
+/// The host of an absolute `http` or `https` URL, or of an origin, without port and trailing dot; `None` for whatever a
+/// browser might read otherwise: user names, backslashes, control bytes, escapes, addresses in brackets.
+pub fn of_url(url: &[u8]) -> Option<&[u8]> {
+    if url.iter().any(u8::is_ascii_control) {
+        return None;
+    }
+    let after_scheme = strip_prefix_any_case(url, b"https://").or_else(|| strip_prefix_any_case(url, b"http://"))?;
+    let end = after_scheme.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(after_scheme.len());
+    let authority = &after_scheme[..end];
+    let (name, port) = match authority.iter().position(|&byte| byte == b':') {
+        Some(colon) => (&authority[..colon], &authority[colon + 1..]),
+        None => (authority, &[][..]),
+    };
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let name_is_plain = name.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let port_is_plain = port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
+    (!name.is_empty() && name_is_plain && port_is_plain).then_some(name)
+}
+
+pub(super) fn strip_prefix_any_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (front, rest) = text.split_at_checked(prefix.len())?;
+    front.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
