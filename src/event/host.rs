@@ -1,5 +1,5 @@
-//! Host names: compared without case, port and trailing dot. The name under the server's base domain selects the
-//! account.
+//! Host names: compared without case, port and trailing dot, label by label. The name under the server's base domain
+//! selects the account.
 
 /// What a host name selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,11 @@ pub fn below<'a>(name: &'a [u8], base: &[u8]) -> Option<&'a [u8]> {
     (!front.is_empty() && dotted_base[0] == b'.' && same(&dotted_base[1..], base)).then_some(front)
 }
 
+/// Whether `name` is `domain` or below it. Both without port and trailing dot.
+pub fn is_within(name: &[u8], domain: &[u8]) -> bool {
+    same(name, domain) || below(name, domain).is_some()
+}
+
 /// What a `Host` selects, given the base domain. Deeper names than the known ones select nothing.
 pub fn site<'a>(host: &'a [u8], base: &[u8]) -> Site<'a> {
     let Some(front) = below(normalised(host), base) else { return Site::Outside };
@@ -50,9 +55,8 @@ pub fn site<'a>(host: &'a [u8], base: &[u8]) -> Site<'a> {
 /// Whether a cookie may be set for the whole base domain by this host. Otherwise, as for addresses and `localhost`,
 /// the cookie is the host's own.
 pub fn shares_cookies(host: &[u8], base: &[u8]) -> bool {
-    let name = normalised(host);
     let is_domain = base.contains(&b'.') && !base.iter().all(|&byte| byte.is_ascii_digit() || byte == b'.');
-    is_domain && (same(name, base) || below(name, base).is_some())
+    is_domain && is_within(normalised(host), base)
 }
 
 /// The host of an absolute `http` or `https` URL, or of an origin, without port and trailing dot; `None` for whatever a

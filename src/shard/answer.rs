@@ -9,7 +9,7 @@ use super::identify;
 use super::job::Context;
 use super::prepare::Prepared;
 use super::values::Values;
-use crate::destination::{self, Entries, UrlTag};
+use crate::destination::{Entries, Occasion, UrlTag};
 use crate::event::answer::{
     self, Connection, CookieValue, Cookies, Destination, DestinationKind, Envelope, EventAnswer, Fault, IdAnswer,
     Stuff, Written,
@@ -244,15 +244,15 @@ impl Shard {
             timeout_ms: 0,
         };
         let allows = |vendor| prepared.decision.allows_vendor(vendor);
-        let today = values.now.day();
         let destinations = &prepared.account.destinations;
-        destinations.cookie_entries(&self.segments, today, allows, &values, entries);
+        let occasion = Occasion {
+            today: values.now.day(),
+            platform: call.platform.unwrap_or(Platform::Browser),
+            page_host: if destinations.ask_for_pages() { prepared.page_host() } else { None },
+        };
+        destinations.cookie_entries(&self.segments, &occasion, allows, &values, entries);
         if call.destinations {
-            let platform = match call.platform {
-                Some(Platform::Ios | Platform::Android) => destination::Platform::Mobile,
-                _ => destination::Platform::Browser,
-            };
-            destinations.url_entries(&self.segments, today, allows, &values, platform, entries);
+            destinations.url_entries(&self.segments, &occasion, allows, &values, entries);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Destinations: one kind's keys and none of the other's, segments of their own account, and texts that mean something.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use toml::Spanned;
 
@@ -49,6 +50,7 @@ pub(super) fn check(entry: &Destination, known: &Known<'_>, faults: &mut Faults<
         let is_domain = |domain: &str| text::is_domain(domain.strip_prefix('.').unwrap_or(domain));
         check_text(domain, is_domain, "a domain in lower case, like `.example.com`", faults);
     }
+    check_pages(entry, faults);
     if let Some(days) = &entry.cookie_ttl_days {
         check_range(days, 1, COOKIE_DAYS_MAX, faults);
     }
@@ -67,6 +69,21 @@ pub(super) fn check(entry: &Destination, known: &Known<'_>, faults: &mut Faults<
     }
 }
 
+fn check_pages(entry: &Destination, faults: &mut Faults<'_>) {
+    if let ([_, ..], [except, ..]) = (&entry.cookie_pages[..], &entry.cookie_pages_except[..]) {
+        let hint = "leave out `cookie_pages_except`: all that `cookie_pages` doesn't list are excepted";
+        faults.add(except.span(), "pages are both listed and excepted", hint);
+    }
+    let is_host = |host: &str| text::is_domain(host) || host.parse::<Ipv4Addr>().is_ok();
+    let form =
+        "a host in lower case, like `shop.example`, without scheme, port and path; it stands for all below it too";
+    entry
+        .cookie_pages
+        .iter()
+        .chain(&entry.cookie_pages_except)
+        .for_each(|host| check_text(host, is_host, form, faults));
+}
+
 fn names_alias(url: &str) -> bool {
     let url = url.to_ascii_lowercase();
     url.contains("%alias%") || url.contains("%alias!%")
@@ -77,6 +94,8 @@ fn check_kind(entry: &Destination, faults: &mut Faults<'_>) {
     let cookie = [
         ("cookie_name", entry.cookie_name.as_ref().map(Spanned::span)),
         ("cookie_domain", entry.cookie_domain.as_ref().map(Spanned::span)),
+        ("cookie_pages", entry.cookie_pages.first().map(Spanned::span)),
+        ("cookie_pages_except", entry.cookie_pages_except.first().map(Spanned::span)),
         ("cookie_ttl_days", entry.cookie_ttl_days.as_ref().map(Spanned::span)),
         ("cookie_key", entry.cookie_key.as_ref().map(Spanned::span)),
         ("cookie_separator", entry.cookie_separator.as_ref().map(Spanned::span)),
