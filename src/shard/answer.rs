@@ -18,7 +18,7 @@ use crate::event::call::{Call, MediaEvent, Platform, SegmentList};
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::{host, redirect};
 use crate::http::{Method, Request, Version, status};
-use crate::identity::{Mid, Uuid};
+use crate::identity::Uuid;
 use crate::ids::SegmentId;
 use crate::limits::{DESTINATION_ENTRIES_MAX, LOCATION_BYTES_MAX, TARGET_BYTES_MAX};
 use crate::privacy::Use;
@@ -112,9 +112,8 @@ impl Shard {
         let is_kept = context.errors.contains(ErrorCode::Unspecified) && prepared.decision.error().is_none();
         if is_id {
             let opted_out = errors.contains(ErrorCode::OptedOut);
-            let is_known = |mid: &&[u8]| prepared.ecid_key.resolve(Mid::classify(mid)).is_some();
             let answer = IdAnswer {
-                mid: prepared.call.mid.filter(|mid| is_kept && is_known(mid)),
+                mid: prepared.mid().filter(|_| is_kept),
                 id_sync_ttl_s: ID_SYNC_TTL_S,
                 region,
                 opted_out,

@@ -14,7 +14,7 @@ use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::form;
 use crate::event::host::{self, Site};
 use crate::http::Request;
-use crate::identity::EcidKey;
+use crate::identity::{EcidKey, Mid};
 use crate::ids::AccountIndex;
 use crate::limits::DECLARED_IDS_MAX;
 use crate::partner::settings::Partner;
@@ -80,6 +80,11 @@ impl<'a> Prepared<'a> {
     /// Whether a partner may be asked about this visitor, and what it said be used.
     pub(super) fn may_use(&self, partner: &Partner) -> bool {
         self.decision.allows(Use::Partners) && self.decision.allows_vendor(partner.vendor_id)
+    }
+
+    /// The call's `d_mid`, if it is one that names somebody.
+    pub(super) fn mid(&self) -> Option<&'a [u8]> {
+        self.call.mid.filter(|mid| matches!(Mid::classify(mid), Mid::ThirtyEightDigits(_) | Mid::Other(_)))
     }
 
     /// The host of the page that calls: the browser's word for it counts more than the page's own.
