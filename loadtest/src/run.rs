@@ -14,7 +14,7 @@ use pinion::reactor::uring::{Config, Uring};
 
 use crate::bare::{Bare, Besides};
 use crate::engine::{Engine, Outcome, Pace, Progress, Slots};
-use crate::host::{Cores, Host, StealMeter};
+use crate::host::{CoreTime, Cores, Disturbance, Host, StealMeter};
 use crate::progress::Bar;
 use crate::scenario::{Mix, Partner, PhaseKind, Player, Scenario};
 use crate::simulator::{self, Profile, Simulator};
@@ -118,7 +118,7 @@ fn attend(
     }
     bar.clear();
     drop(staller);
-    let disturbance = steal.end();
+    let disturbance = Disturbance { steal: steal.end(), waited: watch.waited() };
     let outcome = generator.thread.join().map_err(|_| "the generator panicked".to_owned())??;
     let evidence = Evidence {
         rate: scenario.rate_max(),
@@ -254,7 +254,8 @@ struct Watch<'a> {
 #[derive(Clone, Copy)]
 struct Sample {
     answered: u64,
-    cpu_ns: Option<u64>,
+    at_ns: u64,
+    core_time: Option<CoreTime>,
     memory_bytes: Option<u64>,
 }
 
@@ -275,7 +276,8 @@ impl<'a> Watch<'a> {
         }
         let sample = Sample {
             answered: self.progress.answered.load(Ordering::Relaxed),
-            cpu_ns: self.target.cpu_ns(),
+            at_ns,
+            core_time: self.target.core_time(),
             memory_bytes: self.target.memory_bytes(),
         };
         self.first.get_or_insert(sample);
@@ -285,7 +287,15 @@ impl<'a> Watch<'a> {
     fn cpu_per_request_ns(&self) -> Option<f64> {
         let (first, last) = (self.first?, self.last?);
         let requests = last.answered.checked_sub(first.answered).filter(|requests| *requests > 0)?;
-        Some(last.cpu_ns?.saturating_sub(first.cpu_ns?) as f64 / requests as f64)
+        Some(last.core_time?.used_ns.saturating_sub(first.core_time?.used_ns) as f64 / requests as f64)
+    }
+
+    /// Of all the time, how much the server's threads waited for a core.
+    fn waited(&self) -> Option<f64> {
+        let (first, last) = (self.first?, self.last?);
+        let elapsed_ns = last.at_ns.checked_sub(first.at_ns).filter(|elapsed_ns| *elapsed_ns > 0)?;
+        let waited_ns = last.core_time?.waited_ns?.saturating_sub(first.core_time?.waited_ns?);
+        Some(waited_ns as f64 / elapsed_ns as f64)
     }
 
     fn memory_bytes(&self) -> Option<(u64, u64)> {
@@ -378,7 +388,7 @@ mod tests {
             let scenario = scenario(50);
             let outcome = offer(&scenario, bare.address, Pace::Schedule, None).unwrap();
             let budgets = ["p95 <= 8 ms".parse().unwrap()];
-            let disturbance = crate::host::Disturbance { steal: 0.0 };
+            let disturbance = Disturbance::default();
             let evidence = Evidence { rate: 500.0, generator_rate: None, disturbance, cpu_per_request_ns: None };
             // 1,000 requests are too few for p95's 2,000: count them twice, which moves no percentile.
             let mut doubled = outcome.clone();

@@ -359,7 +359,7 @@ mod tests {
     }
 
     fn evidence() -> Evidence {
-        let disturbance = Disturbance { steal: 0.0 };
+        let disturbance = Disturbance::default();
         Evidence { rate: 1_000.0, generator_rate: Some(10_000.0), disturbance, cpu_per_request_ns: None }
     }
 
@@ -388,7 +388,10 @@ mod tests {
         let good = outcome(20_000, 1_000);
         assert_eq!(word(&good, &evidence()), "PASS");
         assert_eq!(word(&good, &Evidence { rate: 5_001.0, ..evidence() }), "SATURATED");
-        assert_eq!(word(&good, &Evidence { disturbance: Disturbance { steal: 0.02 }, ..evidence() }), "SATURATED");
+        assert_eq!(
+            word(&good, &Evidence { disturbance: Disturbance { steal: 0.02, waited: None }, ..evidence() }),
+            "SATURATED"
+        );
         let short = Outcome { achieved: 19_000, ..good.clone() };
         assert_eq!(word(&short, &evidence()), "SATURATED");
         // A tenth of the budget of 10 ms may be lost to lag, and no more.

@@ -141,6 +141,9 @@ fn facts(run: &Run) -> Vec<String> {
     if let Some(ns) = run.evidence.cpu_per_request_ns {
         facts.push(format!("CPU of the server: {} for each request, all threads", format_ns(ns)));
     }
+    if let Some(share) = run.evidence.disturbance.waited {
+        facts.push(format!("the server waited for a core that others had {:.2} % of the time", share * 100.0));
+    }
     if let Some((first, last)) = run.memory_bytes {
         let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         facts.push(format!("memory of the server: {:.1} MiB, at the end {:.1} MiB", mebibytes(first), mebibytes(last)));
@@ -191,7 +194,7 @@ mod tests {
         }
         (outcome.due, outcome.achieved, outcome.answered, outcome.answered_total) = (20_000, 20_000, 20_000, 24_000);
         outcome.faults.statuses = 3;
-        let disturbance = Disturbance { steal: 0.02 };
+        let disturbance = Disturbance { steal: 0.02, waited: Some(0.0085) };
         let evidence = Evidence {
             rate: scenario.rate,
             generator_rate: Some(88_000.0),
