@@ -64,7 +64,7 @@ fn behaviours() -> Vec<(&'static str, &'static str, Act)> {
             "format = 'flat'",
             now(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n\r\n".to_vec()),
         ),
-        ("wild", "max_connections = 1\nqueue_max = 1\nformat = 'flat'", after(5, hit())),
+        ("wild", "max_connections = 1\nqueue_max = 1\nformat = 'flat'", after(25, hit())),
     ]
 }
 
