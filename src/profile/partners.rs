@@ -71,7 +71,7 @@ impl<'a> PartnerView<'a> {
     /// What the entry is worth at `unix_s`. Anything past its time is stale: the partner may be asked again.
     pub fn state(&self, unix_s: u32) -> PartnerState {
         match self.outcome {
-            _ if unix_s > self.fresh_until_s => PartnerState::Stale,
+            _ if unix_s >= self.fresh_until_s => PartnerState::Stale,
             PartnerOutcome::Segments => PartnerState::Fresh,
             PartnerOutcome::Nothing => PartnerState::Negative,
             PartnerOutcome::Failed => PartnerState::Failed,
@@ -224,7 +224,7 @@ mod tests {
         ] {
             partners.set(PartnerId(1), outcome, 100, 200, []);
             let view = partners.view(PartnerId(1)).unwrap();
-            assert_eq!((view.state(200), view.state(201)), (state, PartnerState::Stale));
+            assert_eq!((view.state(199), view.state(200)), (state, PartnerState::Stale));
         }
         assert_eq!(partners.view(PartnerId(2)), None);
     }
