@@ -287,8 +287,7 @@ impl Call<'_, '_> {
         let MatcherScratch { truths, values, found, .. } = &mut *self.scratch;
         for sought in values.iter() {
             equalities.find(*sought, |one| {
-                // Tags that fit by chance could make them more than the values.
-                if found.len() == VALUES_MAX {
+                if found.len() == FETCHED_TOGETHER {
                     set_equal(found, index, truths);
                 }
                 index.prefetch_record(one.place);

@@ -9,6 +9,7 @@ use super::regexes::{Regexes, RegexesCache};
 use super::text::WordScratch;
 use super::thresholds::Thresholds;
 use crate::limits::{SIGNAL_VALUE_BYTES_MAX, VALUES_MAX};
+use crate::memory::FETCHED_TOGETHER;
 use crate::rules::letters::lowered_bytes_max;
 
 /// What one shard needs to evaluate a [`Matcher`]: grown to its worst case when made, never after.
@@ -17,8 +18,10 @@ pub struct MatcherScratch {
     /// How many thresholds of each list are true; those that are not 0 stand in `ranked`.
     ranks: Box<[u32]>,
     ranked: Vec<u32>,
-    /// Values to be compared for equality, all together at the end, and those that seem to be equal to something.
+    /// Values to be compared for equality, all together at the end.
     pub(super) values: Vec<Sought>,
+    /// Those that seem to be equal to something, until their records are here. Decided on when there are as many as
+    /// can be under way.
     pub(super) found: Vec<Found>,
     pub(super) words: WordScratch,
     pub(super) regexes: Vec<RegexesCache>,
@@ -40,7 +43,7 @@ impl MatcherScratch {
             ranks: vec![0; thresholds].into_boxed_slice(),
             ranked: Vec::with_capacity(thresholds),
             values: Vec::with_capacity(VALUES_MAX),
-            found: Vec::with_capacity(VALUES_MAX),
+            found: Vec::with_capacity(FETCHED_TOGETHER),
             words: WordScratch::new(matcher.words, matcher.phrases),
             regexes: matcher.regexes.iter().map(Regexes::cache).collect(),
             lowered: Vec::with_capacity(lowered_bytes),

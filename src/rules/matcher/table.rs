@@ -14,7 +14,7 @@ use crate::rules::scalar::{Decimal, Scalar};
 struct ProbeTable {
     /// A probe begins in one of the first buckets. The others take what the last of these have no room for, and the
     /// very last is not full: no probe goes beyond it.
-    buckets: Box<[Bucket]>,
+    buckets: Vec<Bucket>,
     first_buckets: u32,
 }
 
@@ -39,8 +39,8 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 
 impl Slot {
     #[inline(always)]
-    fn identity(self) -> Identity {
-        Identity { word: self.word, shape: self.shape }
+    fn is_of(&self, identity: Identity, is_entry: &mut impl FnMut(u32) -> bool) -> bool {
+        self.word == identity.word && self.shape == identity.shape && (identity.is_exact() || is_entry(self.entry))
     }
 
     fn is_empty(self) -> bool {
@@ -134,26 +134,29 @@ impl ProbeTable {
     fn new(entries: impl ExactSizeIterator<Item = (Identity, u32)>) -> ProbeTable {
         let first_buckets = (2 * entries.len()).div_ceil(BUCKET_SLOTS).max(1);
         let first_buckets = u32::try_from(first_buckets).expect("entries are numbered in 32 bits");
-        let mut table = ProbeTable { buckets: Box::default(), first_buckets };
-        let mut buckets = vec![Bucket::EMPTY; first_buckets as usize];
-        for (identity, entry) in entries {
-            let mut place = table.seek(identity).place as usize;
-            while buckets[place].is_full() {
-                place += 1;
-                buckets.resize(buckets.len().max(place + 1), Bucket::EMPTY);
-            }
-            let free = buckets[place].0.iter_mut().find(|slot| slot.is_empty()).expect("the bucket is not full");
-            *free = Slot { word: identity.word, shape: identity.shape, entry };
-        }
-        buckets.push(Bucket::EMPTY);
-        table.buckets = buckets.into_boxed_slice();
+        let buckets = vec![Bucket::EMPTY; first_buckets as usize + 1];
+        let mut table = ProbeTable { buckets, first_buckets };
+        entries.for_each(|(identity, entry)| table.add(identity, entry));
+        table.buckets.shrink_to_fit();
         table
+    }
+
+    fn add(&mut self, identity: Identity, entry: u32) {
+        let mut place = self.seek(identity).place as usize;
+        while self.buckets[place].is_full() {
+            place += 1;
+        }
+        let free = self.buckets[place].0.iter_mut().find(|slot| slot.is_empty()).expect("the bucket is not full");
+        *free = Slot { word: identity.word, shape: identity.shape, entry };
+        if self.buckets.last().is_some_and(Bucket::is_full) {
+            self.buckets.push(Bucket::EMPTY);
+        }
     }
 
     #[inline(always)]
     fn seek(&self, identity: Identity) -> Sought {
         // The hash's upper half, scaled to the buckets there are.
-        let place = (identity.hash() >> 32) * u64::from(self.first_buckets) >> 32;
+        let place = ((identity.hash() >> 32) * u64::from(self.first_buckets)) >> 32;
         Sought { identity, place: place as u32 }
     }
 
@@ -172,11 +175,7 @@ impl ProbeTable {
             .fold(BUCKET_SLOTS, |at, slot| select_unpredictable(bucket.0[slot].word == sought.identity.word, slot, at));
         match bucket.0.get(at) {
             None if !bucket.is_full() => None,
-            Some(slot)
-                if slot.identity() == sought.identity && (slot.identity().is_exact() || is_entry(slot.entry)) =>
-            {
-                Some(slot.entry)
-            }
+            Some(slot) if slot.is_of(sought.identity, &mut is_entry) => Some(slot.entry),
             _ => self.find_among_all(sought, is_entry),
         }
     }
@@ -187,7 +186,7 @@ impl ProbeTable {
         let slots = self.buckets[sought.place as usize..].iter().flat_map(|bucket| &bucket.0);
         slots
             .take_while(|slot| !slot.is_empty())
-            .find(|slot| slot.identity() == sought.identity && (slot.identity().is_exact() || is_entry(slot.entry)))
+            .find(|slot| slot.is_of(sought.identity, &mut is_entry))
             .map(|slot| slot.entry)
     }
 }
@@ -210,10 +209,10 @@ pub(crate) struct Key {
 impl KeyTable {
     pub(crate) fn new(keys: Vec<Box<[u8]>>, is_plain: impl Fn(usize) -> bool) -> KeyTable {
         assert!(keys.len() < 1 << (u32::BITS - Identity::SHAPE_BITS), "a key's number fits beside a value's length");
-        let entry = |(number, key): (usize, &Box<[u8]>)| {
-            (Identity::text(0, key), (number as u32) << 1 | u32::from(is_plain(number)))
-        };
-        KeyTable { table: ProbeTable::new(keys.iter().enumerate().map(entry)), keys }
+        let plain = |number: usize| u32::from(is_plain(number));
+        let entries = keys.iter().enumerate();
+        let entries = entries.map(|(number, key)| (Identity::text(0, key), (number as u32) << 1 | plain(number)));
+        KeyTable { table: ProbeTable::new(entries), keys }
     }
 
     #[inline(always)]
