@@ -4,9 +4,9 @@
 //! too, which in a virtual machine is as many reads again. Method: the kernel is asked for huge pages, which it gives
 //! as far as it has any, and all is written at once, so that nothing is left to be had later.
 //!
-//! Where several look-ups are to be made, all are begun before the first is decided on: together they take little longer
-//! than one. Those that are needed at once are read ([`fetch`]); those that are needed after other work are only sent
-//! for ([`prefetch`]), as a read would hold up all that comes behind it.
+//! Where several look-ups are to be made, all are begun before the first is decided on: together they take little
+//! longer than one. Those that are needed at once are read ([`fetch`]); those that are needed after other work are only
+//! sent for ([`prefetch`]), as a read would hold up all that comes behind it.
 //!
 //! Source: madvise(2), MADV_HUGEPAGE; the kernel's admin-guide/mm/transhuge.
 

@@ -135,4 +135,25 @@ mod tests {
         assert_eq!(ranks([Greater, GreaterOrEqual], &values), [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]);
         assert_eq!(ranks([Less, LessOrEqual], &values), [8, 7, 6, 5, 4, 3, 2, 1, 0, 0]);
     }
+
+    /// Several lines of bounds, of which many are equal in coarse.
+    #[test]
+    fn many_thresholds_rank_as_each_by_itself_decides() {
+        use Operator::*;
+        let texts: Vec<String> = (0..60)
+            .flat_map(|n| [format!("{}", n * n - 300), format!("{}", 900_000_000 + n), format!("5.000000{n:02}")])
+            .chain(["0.5".to_owned(), "99999999999999999999".to_owned()])
+            .collect();
+        let numbers = || texts.iter().map(|text| Decimal::parse(text.as_bytes()).expect("cases are numbers"));
+        for operators in [[Greater, GreaterOrEqual], [Less, LessOrEqual]] {
+            let mut bounds: Vec<_> =
+                numbers().flat_map(|number| operators.map(|operator| (operator, number))).collect();
+            bounds.sort_by(|a, b| easiest_first(*a, *b));
+            let thresholds = Thresholds::new(0, 0, bounds.iter().copied());
+            for number in numbers() {
+                let holding = bounds.iter().filter(|(operator, bound)| compares(*operator, number, *bound)).count();
+                assert_eq!(thresholds.rank(number) as usize, holding, "{number:?} {operators:?}");
+            }
+        }
+    }
 }
