@@ -37,7 +37,7 @@ use crate::limits::{
 };
 
 /// Names this layout. Another layout gets another number.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
 pub const HEADER_BYTES: usize = 40;
 /// The longest record there can be.
 pub const RECORD_BYTES_MAX: usize = HEADER_BYTES
