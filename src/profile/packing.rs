@@ -25,7 +25,7 @@ use crate::ids::TraitId;
 pub(super) const ENTRY_BYTES_MAX: usize = 3 * WORD_BYTES;
 
 /// An entry that is one word.
-type Word = [u8; WORD_BYTES];
+pub(super) type Word = [u8; WORD_BYTES];
 
 const WORD_BYTES: usize = size_of::<u32>();
 const COUNT_BITS: u32 = 7;
@@ -139,6 +139,23 @@ fn pack_wide(entry: TraitEntry, trait_before: u32, today: Day, bytes: &mut Vec<u
         }
         put(u32::from(entry.day) << 16 | count);
     }
+}
+
+/// The entry as one word, if it is that small.
+pub(super) fn word(entry: TraitEntry, trait_before: u32, today: Day) -> Option<Word> {
+    let key = entry.key();
+    let (word, beyond) = narrow((key >> 32) as u32, key as u32, trait_before, today);
+    (beyond <= MARKS).then_some(word.to_le_bytes())
+}
+
+/// Adds one to the count of an entry that is one word, unless it is then no longer one.
+pub(super) fn count(word: &mut Word) -> bool {
+    let counted = u32::from_le_bytes(*word) + 1;
+    let is_narrow = counted & MARKS < FIVE_BYTES;
+    if is_narrow {
+        *word = counted.to_le_bytes();
+    }
+    is_narrow
 }
 
 /// Reads `count` entries into `entries` and returns the bytes after them. `None` when the bytes end early or what they
