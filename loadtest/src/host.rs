@@ -124,6 +124,9 @@ fn parse_list(text: &str) -> Vec<usize> {
 pub struct Disturbance {
     /// The share of our cores' time that the hypervisor gave to others.
     pub steal: f64,
+    /// How much of the time the server's threads were able to run and had to wait for a core: whoever came meanwhile
+    /// waited too, and no percentile above `1 - waited` says anything about the server alone.
+    pub waited: Option<f64>,
 }
 
 /// The counters of our cores, as they stand.
@@ -143,10 +146,11 @@ impl StealMeter {
         StealMeter { cores: ours, total, steal }
     }
 
-    pub fn end(&self) -> Disturbance {
+    /// The share of our cores' time since the start that was stolen.
+    pub fn end(&self) -> f64 {
         let (total, steal) = steal(&fs::read_to_string("/proc/stat").unwrap_or_default(), &self.cores);
         let ticks = total.saturating_sub(self.total).max(1);
-        Disturbance { steal: steal.saturating_sub(self.steal) as f64 / ticks as f64 }
+        steal.saturating_sub(self.steal) as f64 / ticks as f64
     }
 }
 
@@ -171,26 +175,45 @@ fn steal(stat: &str, cores: &[usize]) -> (u64, u64) {
 pub fn memory_available_bytes() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    line.and_then(first_number).unwrap_or(0) * 1_024
+    line.and_then(|line| numbers(line).first().copied()).unwrap_or(0) * 1_024
 }
 
-/// CPU time of all threads of a process, the kernel's workers for its rings included, in nanoseconds.
-pub fn cpu_ns(pid: u32) -> Option<u64> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let mut sum = 0;
-    for thread in threads.flatten() {
-        let path = thread.path();
-        let exact = fs::read_to_string(path.join("schedstat")).ok().and_then(|text| first_number(&text));
-        sum += match exact.filter(|ns| *ns > 0) {
-            Some(ns) => ns,
-            None => fs::read_to_string(path.join("stat")).ok().and_then(|text| ticks(&text)).unwrap_or(0) * 10_000_000,
-        };
+/// What all threads of a process, the kernel's workers for its rings included, had of the cores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoreTime {
+    pub used_ns: u64,
+    /// Able to run while somebody else ran. `None`: the kernel keeps no scheduler statistics.
+    pub waited_ns: Option<u64>,
+}
+
+impl CoreTime {
+    pub fn of(pid: u32) -> Option<CoreTime> {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        let mut sum = CoreTime::default();
+        for thread in threads.flatten() {
+            let path = thread.path();
+            let text = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+            if let [used_ns, waited_ns, ..] = numbers(&text)[..]
+                && used_ns > 0
+            {
+                sum = sum.with(used_ns, Some(waited_ns));
+            } else {
+                let stat = fs::read_to_string(path.join("stat")).ok();
+                sum = sum.with(stat.and_then(|text| ticks(&text)).unwrap_or(0) * 10_000_000, None);
+            }
+        }
+        Some(sum)
     }
-    Some(sum)
+
+    /// Both together.
+    pub fn with(self, used_ns: u64, waited_ns: Option<u64>) -> CoreTime {
+        let waited_ns = waited_ns.map(|ns| self.waited_ns.unwrap_or(0) + ns).or(self.waited_ns);
+        CoreTime { used_ns: self.used_ns + used_ns, waited_ns }
+    }
 }
 
-fn first_number(text: &str) -> Option<u64> {
-    text.split_whitespace().next()?.parse().ok()
+fn numbers(text: &str) -> Vec<u64> {
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 /// User and system ticks of `/proc/PID/stat`, of which there are 100 a second.
@@ -259,7 +282,8 @@ mod tests {
     #[test]
     fn threads_with_strange_names_are_counted() {
         assert_eq!(ticks("7 (a) b (c) R 1 2 3 4 5 6 7 8 9 10 31 11 0"), Some(42));
-        assert!(cpu_ns(std::process::id()).unwrap() > 0);
+        assert!(CoreTime::of(std::process::id()).unwrap().used_ns > 0);
+        assert_eq!(CoreTime::default().with(3, None).with(4, Some(1)), CoreTime { used_ns: 7, waited_ns: Some(1) });
     }
 
     #[test]

@@ -14,7 +14,7 @@ use pinion::reactor::uring::{Config, Uring};
 
 use crate::bare::{Bare, Besides};
 use crate::engine::{Engine, Outcome, Pace, Progress, Slots};
-use crate::host::{Cores, Host, StealMeter};
+use crate::host::{CoreTime, Cores, Disturbance, Host, StealMeter};
 use crate::progress::Bar;
 use crate::scenario::{Mix, Partner, PhaseKind, Player, Scenario};
 use crate::simulator::{self, Profile, Simulator};
@@ -55,8 +55,6 @@ pub struct Run {
     pub evidence: Evidence,
     pub verdict: Verdict,
     pub stall: Option<Stall>,
-    /// Resident memory of the server when the first and the last request were measured.
-    pub memory_bytes: Option<(u64, u64)>,
 }
 
 impl Run {
@@ -118,18 +116,18 @@ fn attend(
     }
     bar.clear();
     drop(staller);
-    let disturbance = steal.end();
+    let disturbance = Disturbance { steal: steal.end(), waited: watch.waited() };
     let outcome = generator.thread.join().map_err(|_| "the generator panicked".to_owned())??;
     let evidence = Evidence {
         rate: scenario.rate_max(),
         generator_rate: setting.generator_rate,
         disturbance,
         cpu_per_request_ns: watch.cpu_per_request_ns(),
+        memory_bytes: watch.memory_bytes(),
     };
     let verdict = Verdict::of(&scenario.budgets, &outcome, &evidence);
-    let memory_bytes = watch.memory_bytes();
     let (scenario, target, stall) = (scenario.clone(), kind.name(), setting.stall);
-    Ok(Run { scenario, target, host, outcome, evidence, verdict, stall, memory_bytes })
+    Ok(Run { scenario, target, host, outcome, evidence, verdict, stall })
 }
 
 /// By partner: the simulator that plays it, if one does.
@@ -254,7 +252,8 @@ struct Watch<'a> {
 #[derive(Clone, Copy)]
 struct Sample {
     answered: u64,
-    cpu_ns: Option<u64>,
+    at_ns: u64,
+    core_time: Option<CoreTime>,
     memory_bytes: Option<u64>,
 }
 
@@ -275,7 +274,8 @@ impl<'a> Watch<'a> {
         }
         let sample = Sample {
             answered: self.progress.answered.load(Ordering::Relaxed),
-            cpu_ns: self.target.cpu_ns(),
+            at_ns,
+            core_time: self.target.core_time(),
             memory_bytes: self.target.memory_bytes(),
         };
         self.first.get_or_insert(sample);
@@ -285,7 +285,15 @@ impl<'a> Watch<'a> {
     fn cpu_per_request_ns(&self) -> Option<f64> {
         let (first, last) = (self.first?, self.last?);
         let requests = last.answered.checked_sub(first.answered).filter(|requests| *requests > 0)?;
-        Some(last.cpu_ns?.saturating_sub(first.cpu_ns?) as f64 / requests as f64)
+        Some(last.core_time?.used_ns.saturating_sub(first.core_time?.used_ns) as f64 / requests as f64)
+    }
+
+    /// Of all the time, how much the server's threads waited for a core.
+    fn waited(&self) -> Option<f64> {
+        let (first, last) = (self.first?, self.last?);
+        let elapsed_ns = last.at_ns.checked_sub(first.at_ns).filter(|elapsed_ns| *elapsed_ns > 0)?;
+        let waited_ns = last.core_time?.waited_ns?.saturating_sub(first.core_time?.waited_ns?);
+        Some(waited_ns as f64 / elapsed_ns as f64)
     }
 
     fn memory_bytes(&self) -> Option<(u64, u64)> {
@@ -378,8 +386,9 @@ mod tests {
             let scenario = scenario(50);
             let outcome = offer(&scenario, bare.address, Pace::Schedule, None).unwrap();
             let budgets = ["p95 <= 8 ms".parse().unwrap()];
-            let disturbance = crate::host::Disturbance { steal: 0.0 };
-            let evidence = Evidence { rate: 500.0, generator_rate: None, disturbance, cpu_per_request_ns: None };
+            let disturbance = Disturbance::default();
+            let (rate, generator_rate, cpu_per_request_ns, memory_bytes) = (500.0, None, None, None);
+            let evidence = Evidence { rate, generator_rate, disturbance, cpu_per_request_ns, memory_bytes };
             // 1,000 requests are too few for p95's 2,000: count them twice, which moves no percentile.
             let mut doubled = outcome.clone();
             doubled.response.add(&outcome.response).unwrap();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 use pinion::reactor::uring::Without;
 
-use crate::host::{self, Cores};
+use crate::host::{CoreTime, Cores};
 use crate::peers::{self, Peer};
 use crate::scenario::Scenario;
 use crate::standard;
@@ -122,9 +122,10 @@ impl Target {
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1_024)
     }
 
-    /// CPU time of all its threads so far.
-    pub fn cpu_ns(&self) -> Option<u64> {
-        if self.pids.is_empty() { None } else { self.pids.iter().map(|pid| host::cpu_ns(*pid)).sum() }
+    /// What all its threads had of the cores so far.
+    pub fn core_time(&self) -> Option<CoreTime> {
+        let times = self.pids.iter().map(|pid| CoreTime::of(*pid));
+        times.reduce(|sum, next| Some(sum?.with(next?.used_ns, next?.waited_ns)))?
     }
 
     fn spawn(mut command: Command, folder: &Path) -> Result<Target, String> {

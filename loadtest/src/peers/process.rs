@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use crate::host::CoreTime;
+
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const START_POLLS_MAX: u32 = 1_000;
 const END_POLLS_MAX: u32 = 300;
@@ -49,18 +51,10 @@ impl Process {
         pids
     }
 
-    /// Nanoseconds on a CPU, as the scheduler counts them: `/proc/PID/stat` has only hundredths of a second.
+    /// What its threads had of the cores so far.
     pub(super) fn cpu_time(&self) -> io::Result<Duration> {
-        let mut total_ns = 0;
-        for pid in self.pids() {
-            for thread in threads(pid) {
-                // A thread that has ended meanwhile has worked before, but nobody knows how long any more.
-                let Ok(text) = fs::read_to_string(thread.join("schedstat")) else { continue };
-                let on_cpu = text.split_ascii_whitespace().next().and_then(|number| number.parse::<u64>().ok());
-                total_ns += on_cpu.ok_or_else(|| io::Error::other("the kernel keeps no scheduler statistics"))?;
-            }
-        }
-        if total_ns == 0 { Err(io::Error::other("the process has ended")) } else { Ok(Duration::from_nanos(total_ns)) }
+        let used_ns = self.pids().into_iter().filter_map(CoreTime::of).map(|time| time.used_ns).sum();
+        if used_ns == 0 { Err(io::Error::other("the process has ended")) } else { Ok(Duration::from_nanos(used_ns)) }
     }
 }
 

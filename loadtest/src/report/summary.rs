@@ -141,7 +141,10 @@ fn facts(run: &Run) -> Vec<String> {
     if let Some(ns) = run.evidence.cpu_per_request_ns {
         facts.push(format!("CPU of the server: {} for each request, all threads", format_ns(ns)));
     }
-    if let Some((first, last)) = run.memory_bytes {
+    if let Some(share) = run.evidence.disturbance.waited {
+        facts.push(format!("the server waited for a core that others had {:.2} % of the time", share * 100.0));
+    }
+    if let Some((first, last)) = run.evidence.memory_bytes {
         let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         facts.push(format!("memory of the server: {:.1} MiB, at the end {:.1} MiB", mebibytes(first), mebibytes(last)));
     }
@@ -191,17 +194,17 @@ mod tests {
         }
         (outcome.due, outcome.achieved, outcome.answered, outcome.answered_total) = (20_000, 20_000, 20_000, 24_000);
         outcome.faults.statuses = 3;
-        let disturbance = Disturbance { steal: 0.02 };
+        let disturbance = Disturbance { steal: 0.02, waited: Some(0.0085) };
         let evidence = Evidence {
             rate: scenario.rate,
             generator_rate: Some(88_000.0),
             disturbance,
             cpu_per_request_ns: Some(2e4),
+            memory_bytes: Some((200 << 20, 201 << 20)),
         };
         let verdict = Verdict::of(&scenario.budgets, &outcome, &evidence);
         let host = Host::read(&Cores::default());
-        let memory_bytes = Some((200 << 20, 201 << 20));
-        Run { scenario, target: "pinion".into(), host, outcome, evidence, verdict, stall: None, memory_bytes }
+        Run { scenario, target: "pinion".into(), host, outcome, evidence, verdict, stall: None }
     }
 
     #[test]
