@@ -129,6 +129,7 @@ counters! {
         profiles_expired: "Profiles removed because nothing in them was valid any more.",
         segments_entered: "Times that a visitor entered a segment.",
         segments_left: "Times that a visitor left a segment.",
+        destinations_dropped: "Destinations left out of answers that had no room for more.",
         persons_new: "Persons first seen.",
         persons_unread: "Calls evaluated without the person's profile: no way to its core, or not in time.",
         persons_late: "Persons' profiles that came when the call had been answered without.",
