@@ -98,11 +98,11 @@ impl Shard {
         })
     }
 
-    /// A call by which a phone's user refuses: the id of her device is opted out.
+    /// A call by which a phone's user refuses: the id of her device is opted out. If there is none, the answer says so.
     pub(super) fn opt_out_device<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
-        arrival: &Arrival<'_>,
+        arrival: &mut Arrival<'_>,
         prepared: &Prepared<'_>,
         code: &[u8],
         is_id: bool,
@@ -120,6 +120,11 @@ impl Shard {
             Progress::Refused => self.overloaded(io, &arrival.context, prepared),
             Progress::Limited(wait_s) => {
                 self.put_off(io, &arrival.context, prepared, Fault::TooManyRequests { retry_after_s: wait_s })
+        let errors = &mut arrival.context.errors;
+        errors.extend(prepared.id_errors);
+        if opt_outs.is_empty() {
+            errors.insert(ErrorCode::DeclaredIdInvalid);
+        }
             }
         }
     }

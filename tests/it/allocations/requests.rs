@@ -486,7 +486,9 @@ fn opts_out_by_cookie(number: u64) -> Vec<u8> {
 }
 
 fn phone_refuses(number: u64) -> Vec<u8> {
-    let id = format!("d_cid=20914%01e4fe9bde-caa0-47b6-908d-{:012}", number % 20);
+    // Some without a good id.
+    let id = if number.is_multiple_of(3) { "E4FE9BDE".to_owned() } else { format!("{:012}", number % 20) };
+    let id = format!("d_cid=20914%01e4fe9bde-caa0-47b6-908d-{id}");
     get(HOST, &format!("/event?{JSON}&{id}&device_consent=0&d_consent_ic=DSID_20914"), "")
 }
 
