@@ -19,7 +19,7 @@ use crate::ids::AccountIndex;
 use crate::limits::DECLARED_IDS_MAX;
 use crate::partner::settings::Partner;
 use crate::privacy::{Decision, Use, Wishes};
-use crate::ruleset::{Account, Ruleset};
+use crate::ruleset::{Account, DataSource, Ruleset};
 
 /// A call with all that can be known of it without its visitor.
 pub(super) struct Prepared<'a> {
@@ -117,6 +117,18 @@ pub(super) fn account_of_target(rules: &Ruleset, request: &Request<'_>) -> Optio
     let name = form::pairs(request.query).find(|(key, _)| *key == b"d_orgid").map(|(_, value)| value);
     let mut room = [0; 256];
     let name = match name {
+/// The account of an ID sync: on the host for ids it is the data source's, which nobody has of those open to all.
+pub(super) fn account_of_sync(
+    rules: &Ruleset,
+    host: Option<&[u8]>,
+    source: Option<&DataSource>,
+) -> Result<Option<AccountIndex>, ErrorCode> {
+    match host.map(|host| host::site(host, rules.server.base_domain.as_bytes())) {
+        Some(Site::Ids) => Ok(source.and_then(|source| source.account)),
+        _ => account_of_host(rules, host, Ok(None)).map(Some),
+    }
+}
+
         Some(name) if name.len() <= room.len() => form::Scratch::new(&mut room).decode(name).ok(),
         _ => None,
     };

@@ -28,6 +28,7 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (sync_without_cookie, 302),
     (sync_with_cookie, 302),
     (sync_refused, 200),
+    (sync_unauthorised, 200),
     (sync_confirmed, 200),
     (maps_id, 200),
     (named_by_id, 200),
@@ -200,6 +201,18 @@ fn sync_refused(number: u64) -> Vec<u8> {
 }
 
 fn sync_confirmed(number: u64) -> Vec<u8> {
+/// Of another account's data source, of none, of none's host, and with an id that is none.
+fn sync_unauthorised(number: u64) -> Vec<u8> {
+    let sync = format!("dpid=20&dpuuid=x{number}&redir=https%3A%2F%2Fsync.example%2F");
+    let (host, sync) = match number % 4 {
+        0 => (HOST, sync.as_str()),
+        1 => ("dpm.example.net", "dpid=999&dpuuid=x"),
+        2 => ("unknown.example.net", "dpid=11&dpuuid=x"),
+        _ => (HOST, "dpid=11&dpuuid=a:b&d_uuid=bad"),
+    };
+    get(host, &format!("/ibs:{sync}"), &format!("Cookie: demdex={}\r\n", visitor(number)))
+}
+
     get("dpm.example.net", &format!("/demconf.jpg?et:ibs%7cdata:dpid=11&dpuuid=s{number}"), "")
 }
 
