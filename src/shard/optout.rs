@@ -96,8 +96,10 @@ impl Shard {
             let cookies = CookiesSent::parse(arrival.request.fields.cookie.iter());
             let says_so = cookies.opted_out() || call.mid == Some(b"NOTARGET");
             let devices = named.opt_outs.iter().filter(|one| matches!(one, OptOut::Device(_))).copied();
-            let is_out = says_so || devices.chain(of_cookies(&cookies)).any(|one| shard.opt_outs.contains(one));
-            let reach = Reach { global: is_out, account: false };
+            let is_out = || says_so || devices.chain(of_cookies(&cookies)).any(|one| shard.opt_outs.contains(one));
+            // Of a call that can't be read no name and no cookie is used.
+            let is_read = !named.errors.contains(ErrorCode::ParameterBadlyEncoded);
+            let reach = Reach { global: is_read && is_out(), account: false };
             shard.plain(io, rules, arrival, |out, envelope| answer::opt_out_status(out, envelope, reach, named.errors))
         })
     }
