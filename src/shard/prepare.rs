@@ -77,6 +77,11 @@ impl<'a> Prepared<'a> {
         self.ids.iter().filter(move |id| blocked & 1 << id.place == 0)
     }
 
+    /// Whether the call says something of the visitor's ids that her home is to know.
+    pub(super) fn declares(&self, context: &Context) -> bool {
+        self.ids_allowed(context).next().is_some() || identify::states(self).next().is_some()
+    }
+
     /// Whether a partner may be asked about this visitor, and what it said be used.
     pub(super) fn may_use(&self, partner: &Partner) -> bool {
         self.decision.allows(Use::Partners) && self.decision.allows_vendor(partner.vendor_id)
@@ -112,11 +117,6 @@ pub(super) fn account_of_host(
     account.ok_or(ErrorCode::HostUnknown)
 }
 
-/// The account of a request of which only the target was read.
-pub(super) fn account_of_target(rules: &Ruleset, request: &Request<'_>) -> Option<AccountIndex> {
-    let name = form::pairs(request.query).find(|(key, _)| *key == b"d_orgid").map(|(_, value)| value);
-    let mut room = [0; 256];
-    let name = match name {
 /// The account of an ID sync: on the host for ids it is the data source's, which nobody has of those open to all.
 pub(super) fn account_of_sync(
     rules: &Ruleset,
@@ -129,6 +129,11 @@ pub(super) fn account_of_sync(
     }
 }
 
+/// The account of a request of which only the target was read.
+pub(super) fn account_of_target(rules: &Ruleset, request: &Request<'_>) -> Option<AccountIndex> {
+    let name = form::pairs(request.query).find(|(key, _)| *key == b"d_orgid").map(|(_, value)| value);
+    let mut room = [0; 256];
+    let name = match name {
         Some(name) if name.len() <= room.len() => form::Scratch::new(&mut room).decode(name).ok(),
         _ => None,
     };
