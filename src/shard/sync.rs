@@ -192,10 +192,12 @@ impl Shard {
                 let mut found = Found { visitor: Some(uuid), cookie, errors, ..found };
                 let is_id_out = found.id.is_some_and(|id| self.is_id_out(self.id_hash.declared(id.source, id.id)));
                 // She may have opted out while the call was on its way.
-                if !self.is_device_out(uuid) && !is_id_out {
+                if self.is_device_out(uuid) || is_id_out {
+                    self.refuse_sync(io, &rules, &arrival, found.account, ErrorSet::of(ErrorCode::OptedOut))
+                } else {
                     self.map_id(io.now(), &rules, &mut found);
+                    self.answer_sync(io, &rules, &arrival, sync.redirect, found)
                 }
-                self.answer_sync(io, &rules, &arrival, sync.redirect, found)
             }
             Err(code) => {
                 self.plain(io, &rules, &arrival, |out, envelope| answer::pixel(out, envelope, ErrorSet::of(code)))
@@ -280,13 +282,14 @@ fn find<'a>(rules: &'a Ruleset, request: &Request<'_>, sync: &ibs::Sync<'a>) -> 
     let source = number.and_then(|number| rules.data_sources.get(&number));
     let account = prepare::account_of_sync(rules, request.host, source)?;
     let (mut ids, mut errors) = (SmallVec::new(), ErrorSet::EMPTY);
-    let declared = sync.id.map(|id| DeclaredId {
+    let declared = DeclaredId {
         scope: Scope::DataSource,
         source: sync.source.unwrap_or_default(),
-        id: Some(id),
+        // A partner who knows none only wants to be told who it is.
+        id: sync.id,
         authentication: Authentication::Unknown,
-    });
-    identify::valid_ids(rules, account, declared.as_slice(), &mut ids, &mut errors);
+    };
+    identify::valid_ids(rules, account, &[declared], &mut ids, &mut errors);
     if sync.uuid.is_some_and(|text| Uuid::parse(text).is_none()) {
         errors.insert(ErrorCode::UuidInvalid);
     }
