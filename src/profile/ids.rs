@@ -122,9 +122,10 @@ impl Ids {
         true
     }
 
-    pub(super) fn set_auth(&mut self, source: DataSourceId, auth: AuthState) -> bool {
-        let latest = self.entries.iter_mut().rfind(|entry| entry.source == source);
-        latest.map(|entry| entry.auth = auth).is_some()
+    pub(super) fn set_auth(&mut self, source: DataSourceId, auth: AuthState) {
+        if let Some(latest) = self.entries.iter_mut().rfind(|entry| entry.source == source) {
+            latest.auth = auth;
+        }
     }
 
     pub(super) fn latest_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
@@ -188,10 +189,11 @@ mod tests {
     #[test]
     fn a_state_alone_belongs_to_the_latest_id() {
         let mut ids = Ids::new();
-        assert!(!ids.set_auth(DataSourceId(1), AuthState::Authenticated));
+        ids.set_auth(DataSourceId(1), AuthState::Authenticated);
+        assert!(ids.is_empty());
         ids.put(DataSourceId(1), AuthState::Unknown, b"old");
         ids.put(DataSourceId(1), AuthState::Unknown, b"new");
-        assert!(ids.set_auth(DataSourceId(1), AuthState::Authenticated));
+        ids.set_auth(DataSourceId(1), AuthState::Authenticated);
         let latest = ids.latest_of(DataSourceId(1)).unwrap();
         assert_eq!((latest.text, latest.auth), (&b"new"[..], AuthState::Authenticated));
         assert_eq!(ids.oldest_first().next().unwrap().auth, AuthState::Unknown);
