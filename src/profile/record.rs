@@ -215,6 +215,11 @@ impl Profile {
         self.ids.displaced_by(source, text)
     }
 
+    /// Sets the state of the data source's latest id, if there is one.
+    pub fn set_auth(&mut self, source: DataSourceId, auth: AuthState) {
+        self.ids.set_auth(source, auth);
+    }
+
     /// The data source's latest id.
     pub fn id_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
         self.ids.latest_of(source)
