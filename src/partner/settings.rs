@@ -376,7 +376,7 @@ mod tests {
     use super::*;
 
     fn settings() -> PartnerSettings {
-        PartnerSettings { name: "acme".to_owned(), url: "https://a.example/x".to_owned(), ..PartnerSettings::default() }
+        PartnerSettings { name: "acme".to_owned(), url: "http://a.example/x".to_owned(), ..PartnerSettings::default() }
     }
 
     #[test]
@@ -396,10 +396,10 @@ mod tests {
             assert_eq!(errors.len(), 1, "{errors:?}");
             (errors[0].field, errors[0].span.clone())
         };
-        assert_eq!(fault(&|s| s.url = "https://a.example/x?u=%nope%".to_owned()), ("url", Some(22..28)));
-        assert_eq!(fault(&|s| s.url = "https://a.example?u=%nope%".to_owned()), ("url", Some(20..26)));
-        assert_eq!(fault(&|s| s.url = "https://a.example/a b".to_owned()), ("url", Some(19..20)));
-        assert_eq!(fault(&|s| s.url = "https://%did%.example/".to_owned()).0, "url");
+        assert_eq!(fault(&|s| s.url = "http://a.example/x?u=%nope%".to_owned()), ("url", Some(21..27)));
+        assert_eq!(fault(&|s| s.url = "http://a.example?u=%nope%".to_owned()), ("url", Some(19..25)));
+        assert_eq!(fault(&|s| s.url = "http://a.example/a b".to_owned()), ("url", Some(18..19)));
+        assert_eq!(fault(&|s| s.url = "http://%did%.example/".to_owned()).0, "url");
         assert_eq!(fault(&|s| s.headers = vec![("X-A".to_owned(), "a\r\nX-B: b".to_owned())]), ("headers", None));
         assert_eq!(fault(&|s| s.headers = vec![("host".to_owned(), "a".to_owned())]), ("headers", None));
         assert_eq!(fault(&|s| s.headers = vec![("X A".to_owned(), "a".to_owned())]), ("headers", None));

@@ -57,7 +57,7 @@ pub(super) fn is_origin(text: &str) -> bool {
 
 /// Scheme and host are fixed, so that the pool of connections is; what follows may be a template.
 pub(super) fn is_web_url(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("https://").or(text.strip_prefix("http://")) else { return false };
+    let Some(rest) = text.strip_prefix("http://") else { return false };
     let host = rest.split(['/', '?', '#']).next().unwrap_or("");
     is_host_and_port(&host.to_ascii_lowercase()) && is_visible(text) && !text.contains('#')
 }
@@ -138,16 +138,17 @@ mod tests {
         );
         check(
             is_web_url,
-            &["https://a.example/x?y=%did%", "http://A.example:81?z", "http://10.0.0.1/"],
+            &["http://a.example/x?y=%did%", "http://A.example:81?z", "http://10.0.0.1/"],
             &[
                 "",
                 "//a/b",
-                "https:///x",
-                "https://%sig_a%.example/",
-                "https://a/b c",
-                "https://a/é",
-                "https://a/#b",
-                "https://u@a/",
+                "https://a.example/",
+                "http:///x",
+                "http://%sig_a%.example/",
+                "http://a/b c",
+                "http://a/é",
+                "http://a/#b",
+                "http://u@a/",
             ],
         );
         check(is_organisation, &["0A1b@AdobeOrg"], &["", "@AdobeOrg", "0A1B", "xyz@AdobeOrg", "0A@adobeorg"]);
