@@ -135,13 +135,6 @@ impl Destinations {
     pub fn is_empty(&self) -> bool {
         self.cookies.is_empty() && self.urls.is_empty()
     }
-
-    /// The macros of all texts: for the check that none of them names a private signal by a detour.
-    pub fn macros(&self) -> impl Iterator<Item = &Macro> {
-        let values = self.cookies.iter().flat_map(|cookie| &cookie.values).map(|(_, value)| value);
-        let urls = self.urls.iter().flat_map(|url| std::iter::once(&url.url).chain(&url.secure_url));
-        values.chain(urls).flat_map(Template::macros)
-    }
 }
 
 fn compile_cookie(destination: &DestinationSettings, cookie: &CookieSettings) -> Result<CookieDestination, Fault> {

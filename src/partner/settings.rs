@@ -8,7 +8,7 @@ use super::segment_traits::SegmentTraits;
 use super::url::Url;
 use crate::ids::{AccountIndex, DataSourceId, PartnerId, TraitId};
 use crate::limits::{PARTNER_BODY_BYTES_MAX, SIGNAL_KEY_BYTES_MAX};
-use crate::template::{Encoding, Macro, Template};
+use crate::template::{Encoding, Template};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
@@ -252,16 +252,6 @@ impl Partner {
     /// The traits that stand for a segment.
     pub fn traits_of(&self, segment: &[u8]) -> &[TraitId] {
         self.segment_traits.of(segment)
-    }
-
-    /// The macros of all that is sent: for the check that none of them names a private signal by a detour.
-    pub fn macros(&self) -> impl Iterator<Item = &Macro> {
-        let body = match &self.body {
-            Body::Template { template, .. } => Some(template),
-            Body::None | Body::Default { .. } => None,
-        };
-        let templates = std::iter::once(&self.target).chain(self.headers.iter().map(|(_, value)| value)).chain(body);
-        templates.flat_map(Template::macros)
     }
 }
 

@@ -117,14 +117,6 @@ impl Template {
         })
     }
 
-    /// The signals that the text names: so that a config can refuse those derived from private ones.
-    pub fn signal_keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.macros().filter_map(|which| match which {
-            Macro::Signal(key) => Some(&key[..]),
-            _ => None,
-        })
-    }
-
     /// The parts that go out as they are.
     pub fn literals(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
         self.pieces.iter().filter_map(|piece| match piece {
