@@ -234,17 +234,16 @@ impl Shard {
             return;
         }
         let values = Values {
+            context,
             prepared,
             profile: Some(profile),
-            uuid: context.visitor.uuid,
-            address: context.address,
-            secure: context.secure,
             now: io.now(),
             random: self.generator.u64(),
             timeout_ms: 0,
         };
         let allows = |vendor| prepared.decision.allows_vendor(vendor);
         let today = values.now.day();
+        let values = self.told(&values);
         let destinations = &prepared.account.destinations;
         destinations.cookie_entries(&self.segments, today, allows, &values, entries);
         if call.destinations {

@@ -290,16 +290,8 @@ impl Shard {
             self.metrics.totals.parked_refused.increment();
         }
         let deadline_ns = context.received_ns + prepared.account.budget_ns - prepared.account.reserve_ns;
-        let values = Values {
-            prepared,
-            profile: Some(profile),
-            uuid: context.visitor.uuid,
-            address: context.address,
-            secure: context.secure,
-            now,
-            random: self.generator.u64(),
-            timeout_ms: 0,
-        };
+        let values =
+            Values { context, prepared, profile: Some(profile), now, random: self.generator.u64(), timeout_ms: 0 };
         let waiting = self.ask_partners(io, &values, at, deadline_ns);
         let at = at?;
         if waiting == 0 {
@@ -457,11 +449,11 @@ impl Shard {
         let texts = answer.segments().map(|segment| segment.text);
         let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
         self.partner_totals(index).segments_dropped.add(dropped as u64);
-        if let Some(id) = answer.partner_id()
-            && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile)
-        {
+        if let Some(id) = answer.partner_id() {
             let key = self.id_hash.declared(partner.data_source, id);
-            self.put_id(key, profile.uuid);
+            if !self.is_id_out(key) && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile) {
+                self.put_id(key, profile.uuid);
+            }
         }
         self.partner_answer = Some(answer);
     }

@@ -11,6 +11,7 @@ pub mod partner;
 pub mod protocol;
 mod reload;
 mod smoke;
+mod told;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
