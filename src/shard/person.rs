@@ -150,7 +150,9 @@ impl Shard {
         }
         let last = profile.last_authenticated(|source| prepared.rules.names_persons(source, prepared.account_index))?;
         let id = self.id_hash.declared(last.source, last.text);
-        (!self.is_id_out(id)).then_some(Person { id, is_current: false })
+        // Both may have become so since.
+        let is_refused = self.is_id_out(id) || !prepared.rules.may_use_ids(last.source, prepared.account_index);
+        (!is_refused).then_some(Person { id, is_current: false })
     }
 
     /// Notes in the device's profile who is signed in by this call. Segments that stem from another person are gone at

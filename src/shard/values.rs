@@ -33,7 +33,8 @@ impl<'p> Values<'_, 'p> {
     }
 }
 
-/// Values as others may be told them: a profile keeps the text of an id that was opted out since.
+/// Values as others may be told them. A profile keeps the texts of ids that were opted out since, or whose data source
+/// was blocked, and those of other accounts.
 pub(super) struct Told<'a, 'p> {
     values: &'a Values<'a, 'p>,
     opt_outs: &'a OptOuts,
@@ -48,7 +49,8 @@ impl Shard {
 
 impl<'a, 'p> Told<'a, 'p> {
     fn may_tell(&self, source: DataSourceId, id: &[u8]) -> bool {
-        self.opt_outs.is_empty() || !self.opt_outs.contains(OptOut::Declared(self.id_hash.declared(source, id)))
+        let is_out = || self.opt_outs.contains(OptOut::Declared(self.id_hash.declared(source, id)));
+        !self.prepared().denies(self.values.context, source, id) && (self.opt_outs.is_empty() || !is_out())
     }
 
     fn prepared(&self) -> &'a Prepared<'p> {
@@ -70,13 +72,14 @@ impl MacroValues for Told<'_, '_> {
     }
 
     fn declared_id(&self, data_source: DataSourceId, sink: &mut Sink<'_, '_>) {
+        let prepared = self.prepared();
+        if !prepared.rules.may_use_ids(data_source, prepared.account_index) {
+            return;
+        }
         let may_tell = |id: &&[u8]| self.may_tell(data_source, id);
         let id = match self.values.profile {
             Some(profile) => profile.ids_of(data_source).map(|id| id.text).find(may_tell),
-            None => {
-                let own = self.prepared().ids.iter().filter(|id| id.source == data_source);
-                own.map(|id| id.id).find(may_tell)
-            }
+            None => prepared.ids.iter().filter(|id| id.source == data_source).map(|id| id.id).find(may_tell),
         };
         id.into_iter().for_each(|id| sink.push(id));
     }

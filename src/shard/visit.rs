@@ -451,7 +451,8 @@ impl Shard {
         self.partner_totals(index).segments_dropped.add(dropped as u64);
         if let Some(id) = answer.partner_id() {
             let key = self.id_hash.declared(partner.data_source, id);
-            if !self.is_id_out(key) && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile) {
+            let may_keep = rules.may_use_ids(partner.data_source, partner.account) && !self.is_id_out(key);
+            if may_keep && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile) {
                 self.put_id(key, profile.uuid);
             }
         }

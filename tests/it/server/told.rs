@@ -1,4 +1,5 @@
-//! What partners, destinations and ID syncs are told of a visitor's ids, and what they are not: ids that were opted out.
+//! What partners, destinations and ID syncs are told of a visitor's ids, and what they are not: ids that were opted out, of a blocked
+//! data source, or denied because they come too often.
 
 use std::time::Duration;
 
@@ -63,7 +64,13 @@ fn pixel(crm: &str, own: &str) -> String {
     format!("http://pixel.example/?crm={crm}&own={own}&")
 }
 
-on_each_runtime!(an_opted_out_id_is_told_to_nobody, a_partners_own_id_that_was_opted_out_is_not_kept,);
+on_each_runtime!(
+    an_opted_out_id_is_told_to_nobody,
+    a_partners_own_id_that_was_opted_out_is_not_kept,
+    ids_of_a_blocked_data_source_are_told_to_nobody,
+    an_id_whose_data_source_was_blocked_later_is_told_no_more,
+    a_denied_id_is_told_to_nobody,
+);
 
 fn an_opted_out_id_is_told_to_nobody(runtime: Runtime) {
     for shards in [1, 2] {
@@ -116,4 +123,64 @@ fn a_partners_own_id_that_was_opted_out_is_not_kept(runtime: Runtime) {
         assert_eq!(told.server.total(|totals| totals.ids_mapped.value()), 1);
         told.end();
     }
+}
+
+/// The config with one of its data sources blocked.
+fn blocking(data_source: &str) -> String {
+    let table = format!("integration_code = \"{data_source}\"\n");
+    assert!(CONFIG.contains(&table));
+    CONFIG.replace(&table, &format!("{table}blocked = true\n"))
+}
+
+/// The URL that `/id` asks the page to have fired.
+fn sync_url(told: &mut Told, parameters: &str) -> String {
+    let reply = told.client.get(HOST, &format!("/id?d_rtbd=json{parameters}"), "");
+    let json = reply.json();
+    json["ibs"][0]["url"][0].as_str().unwrap_or_else(|| panic!("no sync in {json}")).to_owned()
+}
+
+fn ids_of_a_blocked_data_source_are_told_to_nobody(runtime: Runtime) {
+    let mut told = Told::start(CONFIG, runtime, 1);
+    assert_eq!(sync_url(&mut told, "&d_cid_ic=crm%01joe"), "//sync.example/?crm=joe&");
+    told.end();
+    let mut told = Told::start(&blocking("crm"), runtime, 1);
+    assert_eq!(sync_url(&mut told, "&d_cid_ic=crm%01joe"), "//sync.example/?crm=&");
+    assert_eq!(destinations(&told.visit(1, "&d_cid_ic=crm%01joe", "")).0, pixel("", "own-1"));
+    let heard = told.heard().concat();
+    assert!(heard.contains("?crm=&own=&") && !heard.contains("joe"), "{heard}");
+    told.end();
+    // What a partner says by itself is no better.
+    let mut told = Told::start(&blocking("own"), runtime, 1);
+    assert_eq!(destinations(&told.visit(1, "", "")).0, pixel("", ""));
+    assert_eq!(told.server.total(|totals| totals.ids_mapped.value()), 0);
+    told.end();
+}
+
+fn an_id_whose_data_source_was_blocked_later_is_told_no_more(runtime: Runtime) {
+    let mut told = Told::start(CONFIG, runtime, 1);
+    told.visit(1, "&d_cid_ic=crm%01joe", UNTOLD);
+    let addresses = told.partners.each_ref().map(|partner| partner.address);
+    let rules = super::ruleset_of_epoch(&blocking("crm"), 2);
+    told.server.shards().load(&rules, &move |partner| [addresses[partner.0 as usize]].into());
+    told.server.wait_until("the new rules", |server| server.gauge(|gauges| gauges.epoch.value()) == 2);
+    assert_eq!(destinations(&told.visit(1, "", "")).0, pixel("", "own-1"));
+    let heard = told.heard().concat();
+    assert!(heard.contains("?crm=&own=&") && !heard.contains("joe"), "{heard}");
+    told.end();
+}
+
+fn a_denied_id_is_told_to_nobody(runtime: Runtime) {
+    let mut told = Told::start(CONFIG, runtime, 1);
+    // It is in this profile since before it came too often.
+    told.visit(1, "&d_cid_ic=crm%01joe", UNTOLD);
+    let is_denied = |told: &mut Told| {
+        let reply = told.visit(2, "&d_cid_ic=crm%01joe", UNTOLD);
+        reply.header("X-Error").is_some_and(|errors| errors == "303")
+    };
+    assert!((0..1_000).any(|_| is_denied(&mut told)), "20 in a minute are enough");
+    assert_eq!(sync_url(&mut told, "&d_cid_ic=crm%01joe"), "//sync.example/?crm=&");
+    assert_eq!(destinations(&told.visit(1, "&d_cid_ic=crm%01joe", "")).0, pixel("", "own-1"));
+    let heard = told.heard().concat();
+    assert!(heard.contains("?crm=&own=&") && !heard.contains("joe"), "{heard}");
+    told.end();
 }
