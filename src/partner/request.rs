@@ -274,7 +274,7 @@ mod tests {
     fn a_required_macro_anywhere_skips_the_call() {
         let url = PartnerSettings { url: "http://a.example/%dpid_9!%".to_owned(), ..settings() };
         let header = PartnerSettings { headers: vec![("A".to_owned(), "%dpid_9!%".to_owned())], ..settings() };
-        let body = PartnerSettings { body: Some("%dpid_9!%".to_owned()), ..settings() };
+        let body = PartnerSettings { body: Some("\"%dpid_9!%\"".to_owned()), ..settings() };
         for settings in [url, header, body] {
             assert_eq!(write(settings, &sample()), (Rendered::Skipped, String::new()));
         }

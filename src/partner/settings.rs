@@ -345,8 +345,20 @@ fn compile_body(settings: &PartnerSettings) -> Result<Body, SettingsError> {
         message: error.message,
         span: Some(error.span),
     })?;
+    if is_json(&settings.content_type)
+        && let Some(span) = template.unquoted_value()
+    {
+        let message = "in JSON this stands within quotes, or a visitor decides what else the body says".to_owned();
+        return Err(SettingsError { field: "body", message, span: Some(span) });
+    }
     let is_form = settings.content_type.starts_with("application/x-www-form-urlencoded");
     Ok(Body::Template { template, encoding: if is_form { Encoding::Percent } else { Encoding::Json } })
+}
+
+/// `application/json`, `application/ld+json; charset=utf-8`: what ends in the word before its parameters.
+fn is_json(content_type: &str) -> bool {
+    let name = content_type.split(';').next().unwrap_or_default().trim_ascii();
+    name.to_ascii_lowercase().ends_with("json")
 }
 
 fn is_header_text(text: &str) -> bool {
@@ -395,6 +407,7 @@ mod tests {
         assert_eq!(fault(&|s| s.headers = vec![("X A".to_owned(), "a".to_owned())]), ("headers", None));
         assert_eq!(fault(&|s| s.headers = vec![("A".to_owned(), "%sig_p_x%".to_owned())]), ("headers", Some(0..9)));
         assert_eq!(fault(&|s| s.body = Some("{%sig_p_x%}".to_owned())), ("body", Some(1..10)));
+        assert_eq!(fault(&|s| s.body = Some("{\"a\":%sig_a%}".to_owned())), ("body", Some(5..12)));
         assert_eq!(fault(&|s| (s.method, s.body) = (Method::Get, Some("x".to_owned()))), ("body", None));
         assert_eq!(fault(&|s| s.name = "a b".to_owned()), ("name", None));
         assert_eq!(fault(&|s| s.share_permille = 1_001), ("share", None));

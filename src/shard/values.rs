@@ -123,7 +123,8 @@ impl MacroValues for Told<'_, '_> {
     }
 
     fn gdpr(&self, sink: &mut Sink<'_, '_>) {
-        sink.push(self.prepared().call.consent.gdpr.unwrap_or(b"0"));
+        // Its place is a number's, so nothing that a visitor wrote may stand there.
+        sink.push_decimal(self.prepared().call.consent.gdpr_applies().into());
     }
 
     fn gdpr_consent(&self, sink: &mut Sink<'_, '_>) {

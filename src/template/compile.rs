@@ -260,4 +260,28 @@ mod tests {
             assert!(error.message.contains(message), "{text}: {}", error.message);
         }
     }
+
+    #[test]
+    fn values_in_json_stand_within_quotes_or_are_numbers() {
+        let unquoted = |text: &str| Template::compile(text).unwrap().unquoted_value();
+        for text in [
+            r#"{"a":"%did%","%ua%":"x-%sig_a%%sig_b%","t":%timeout_ms%,"g":${GDPR},"r":%region%,"n":%rnd%}"#,
+            r#"{"a":"\\%did%","b":"\"%did%","c":"\\","d":"%did%"}"#,
+            "%timestamp%",
+            r#"{"a":1}"#,
+        ] {
+            assert_eq!(unquoted(text), None, "{text}");
+        }
+        for (text, place) in [
+            (r#"{"a":%sig_a%}"#, 5..12),
+            (r#"{"a":"b",%did%}"#, 9..14),
+            (r#"{"a":"\\",%did%}"#, 10..15),
+            (r#"{"a":"\%did%"}"#, 7..12),
+            (r#"{"a":"x"%did%"x"}"#, 8..13),
+            ("%mcid%", 0..6),
+            ("${GDPR_CONSENT}", 0..15),
+        ] {
+            assert_eq!(unquoted(text), Some(place), "{text}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod counting;
 mod faults;
 mod flood;
+mod hostile;
 mod lookups;
 mod mutation;
 pub mod partner;
