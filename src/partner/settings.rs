@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::answer;
 use super::format::{Format, FormatSettings};
 use super::pool::PoolLimits;
 use super::segment_traits::SegmentTraits;
 use super::url::Url;
-use crate::ids::{AccountIndex, DataSourceId, PartnerId, TraitId};
+use crate::ids::{AccountIndex, DataSourceId, PartnerId, Signal, TraitId};
 use crate::limits::{PARTNER_BODY_BYTES_MAX, SIGNAL_KEY_BYTES_MAX};
 use crate::template::{Encoding, Template};
 
@@ -247,6 +248,14 @@ impl Partner {
             .wrapping_mul(0xd6e8_feb8_6659_fd93);
         let mixed = (own ^ (own >> 32)) as u32;
         (u64::from(mixed) * 1_000) >> 32 < u64::from(self.share_permille)
+    }
+
+    /// What rules see of a text that a profile has from the partner: a segment, or a signal with a key of its own. What
+    /// is left from before the partner's format was changed may be neither.
+    pub fn signal_of<'a>(&'a self, text: &'a [u8]) -> Option<Signal<'a>> {
+        let own = (&self.signal_key[..], text);
+        let (key, value) = if self.format.has_signals { answer::signal_of(text)? } else { own };
+        Some(Signal { key, value, split: false })
     }
 
     /// The traits that stand for a segment.

@@ -31,12 +31,12 @@ impl Shard {
             if !prepared.may_use(partner) {
                 continue;
             }
-            for value in view.segments() {
+            for signal in view.texts().filter_map(|text| partner.signal_of(text)) {
                 if signals.len() == signals.capacity() {
                     errors.insert(ErrorCode::PartlyEvaluated);
                     break;
                 }
-                signals.push(Signal { key: &partner.signal_key, value, split: false });
+                signals.push(signal);
             }
         }
         let scratch = &mut self.epochs.of(rules.epoch).scratch(prepared.account_index).matcher;
@@ -63,7 +63,7 @@ impl Shard {
         let (rules, account) = (prepared.rules, prepared.account);
         for &index in account.partners.iter().filter(|index| answered & (1 << index.0) != 0) {
             let partner = &rules.partners[index.0 as usize];
-            for text in profile.partner(partner.id).into_iter().flat_map(|view| view.segments()) {
+            for text in profile.partner(partner.id).into_iter().flat_map(|view| view.texts()) {
                 partner.traits_of(text).iter().for_each(|id| insert(&mut self.realised, *id));
             }
         }

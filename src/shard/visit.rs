@@ -435,7 +435,7 @@ impl Shard {
         if partner.on_absence == OnAbsence::Drop {
             self.absent.clear();
             let before = profile.partner(partner.id);
-            let traits = before.into_iter().flat_map(|view| view.segments()).flat_map(|text| partner.traits_of(text));
+            let traits = before.into_iter().flat_map(|view| view.texts()).flat_map(|text| partner.traits_of(text));
             self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()).take(PARTNER_SEGMENTS_MAX));
             self.absent.iter().for_each(|id| profile.drop_trait(*id));
         }
@@ -446,7 +446,7 @@ impl Shard {
             AnswerKind::Known => PartnerOutcome::Segments,
             AnswerKind::NothingKnown => PartnerOutcome::Nothing,
         };
-        let texts = answer.segments().map(|segment| segment.text);
+        let texts = answer.segments().map(|segment| segment.text).chain(answer.signal_texts());
         let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
         self.partner_totals(index).segments_dropped.add(dropped as u64);
         if let Some(id) = answer.partner_id() {
