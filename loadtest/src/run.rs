@@ -55,8 +55,6 @@ pub struct Run {
     pub evidence: Evidence,
     pub verdict: Verdict,
     pub stall: Option<Stall>,
-    /// Resident memory of the server when the first and the last request were measured.
-    pub memory_bytes: Option<(u64, u64)>,
 }
 
 impl Run {
@@ -125,11 +123,11 @@ fn attend(
         generator_rate: setting.generator_rate,
         disturbance,
         cpu_per_request_ns: watch.cpu_per_request_ns(),
+        memory_bytes: watch.memory_bytes(),
     };
     let verdict = Verdict::of(&scenario.budgets, &outcome, &evidence);
-    let memory_bytes = watch.memory_bytes();
     let (scenario, target, stall) = (scenario.clone(), kind.name(), setting.stall);
-    Ok(Run { scenario, target, host, outcome, evidence, verdict, stall, memory_bytes })
+    Ok(Run { scenario, target, host, outcome, evidence, verdict, stall })
 }
 
 /// By partner: the simulator that plays it, if one does.
@@ -389,7 +387,8 @@ mod tests {
             let outcome = offer(&scenario, bare.address, Pace::Schedule, None).unwrap();
             let budgets = ["p95 <= 8 ms".parse().unwrap()];
             let disturbance = Disturbance::default();
-            let evidence = Evidence { rate: 500.0, generator_rate: None, disturbance, cpu_per_request_ns: None };
+            let (rate, generator_rate, cpu_per_request_ns, memory_bytes) = (500.0, None, None, None);
+            let evidence = Evidence { rate, generator_rate, disturbance, cpu_per_request_ns, memory_bytes };
             // 1,000 requests are too few for p95's 2,000: count them twice, which moves no percentile.
             let mut doubled = outcome.clone();
             doubled.response.add(&outcome.response).unwrap();

@@ -1,8 +1,9 @@
 //! What must hold, and whether it did.
 //!
 //! A budget is a line such as `p99 <= 1.0 ms`, `service p99.9 <= 3 ms`, `added_by_server p99 <= 200 us`,
-//! `errors == 0`, `errors <= 0.1 %`, `achieved >= 99 %` or `cpu <= 20 us` (the server's, for each request). A bare
-//! percentile is one of the response time. A percentile of too few samples is refused, which is a FAIL.
+//! `errors == 0`, `errors <= 0.1 %`, `achieved >= 99 %`, `cpu <= 20 us` (the server's, for each request) or
+//! `memory_growth <= 2 %` (of its resident memory, from the first measured request to the last). A bare percentile is
+//! one of the response time. A percentile of too few samples is refused, which is a FAIL.
 //!
 //! A run that the machine or the generator itself disturbed proves nothing: it is SATURATED and fails as well.
 
@@ -31,6 +32,7 @@ pub enum Metric {
     ErrorShare,
     Achieved,
     CpuPerRequest,
+    MemoryGrowth,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,7 @@ impl FromStr for Budget {
             (["errors"], "") => Metric::ErrorCount,
             (["errors"], "%") => Metric::ErrorShare,
             (["achieved"], "%") => Metric::Achieved,
+            (["memory_growth"], "%") => Metric::MemoryGrowth,
             (["cpu"], _) => Metric::CpuPerRequest,
             ([name], _) => Metric::Time(Times::Response, statistic(name).ok_or_else(|| fault(NAMES))?),
             ([times, name], _) => {
@@ -92,19 +95,23 @@ impl FromStr for Budget {
         };
         let scale = match (metric, unit) {
             (Metric::ErrorCount, "") => 1.0,
-            (Metric::ErrorShare | Metric::Achieved, "%") => 0.01,
+            (Metric::ErrorShare | Metric::Achieved | Metric::MemoryGrowth, "%") => 0.01,
             (Metric::Time(..) | Metric::CpuPerRequest, "ns") => 1.0,
             (Metric::Time(..) | Metric::CpuPerRequest, "us") => 1e3,
             (Metric::Time(..) | Metric::CpuPerRequest, "ms") => 1e6,
             (Metric::Time(..) | Metric::CpuPerRequest, "s") => 1e9,
-            _ => return Err(fault("times need ns, us, ms or s; `achieved` needs %; `errors` takes % or nothing")),
+            _ => {
+                return Err(fault(
+                    "times need ns, us, ms or s; `achieved` and `memory_growth` need %; `errors` takes % or nothing",
+                ));
+            }
         };
         Ok(Budget { text: text.to_owned(), metric, relation, limit: number * scale })
     }
 }
 
 const NAMES: &str = "a percentile (`p99`), `mean` or `max`, perhaps after `response`, `service`, `send_lag` or \
-                     `added_by_server`; or `errors`, `achieved`, `cpu`";
+                     `added_by_server`; or `errors`, `achieved`, `cpu`, `memory_growth`";
 
 fn statistic(name: &str) -> Option<Statistic> {
     match name {
@@ -160,6 +167,8 @@ pub struct Evidence {
     pub disturbance: Disturbance,
     /// Of the server, over all requests.
     pub cpu_per_request_ns: Option<f64>,
+    /// Resident memory of the server when the first and the last request were measured.
+    pub memory_bytes: Option<(u64, u64)>,
 }
 
 impl Verdict {
@@ -218,10 +227,19 @@ fn judge(budget: &Budget, outcome: &Outcome, evidence: &Evidence) -> Line {
         }
         Metric::CpuPerRequest => match evidence.cpu_per_request_ns {
             Some(ns) => line(holds(ns), format_ns(ns)),
-            None => line(false, "refused: the server is not a process of ours".to_owned()),
+            None => line(false, NOT_OURS.to_owned()),
+        },
+        Metric::MemoryGrowth => match evidence.memory_bytes {
+            Some((first, last)) => {
+                let growth = (last as f64 - first as f64) / first as f64;
+                line(holds(growth), format!("{:.2} %", growth * 100.0))
+            }
+            None => line(false, NOT_OURS.to_owned()),
         },
     }
 }
+
+const NOT_OURS: &str = "refused: the server is not a process of ours";
 
 impl Times {
     pub fn of(self, outcome: &Outcome) -> &Histogram<u64> {
@@ -360,7 +378,13 @@ mod tests {
 
     fn evidence() -> Evidence {
         let disturbance = Disturbance::default();
-        Evidence { rate: 1_000.0, generator_rate: Some(10_000.0), disturbance, cpu_per_request_ns: None }
+        Evidence {
+            rate: 1_000.0,
+            generator_rate: Some(10_000.0),
+            disturbance,
+            cpu_per_request_ns: None,
+            memory_bytes: None,
+        }
     }
 
     #[test]
@@ -375,6 +399,12 @@ mod tests {
         faulty.faults.statuses = 1;
         assert!(!Verdict::of(&budgets, &faulty, &evidence()).lines[1].passes);
         assert!(!Verdict::of(&[budget("cpu <= 1 s")], &faulty, &evidence()).passes());
+        let of_memory = |memory_bytes| {
+            let evidence = Evidence { memory_bytes, ..evidence() };
+            Verdict::of(&[budget("memory_growth <= 2 %")], &faulty, &evidence).passes()
+        };
+        assert!(of_memory(Some((1_000, 1_020))) && of_memory(Some((1_000, 900))));
+        assert!(!of_memory(Some((1_000, 1_021))) && !of_memory(None));
         assert_eq!(
             (samples_needed(Statistic::Percentile(99.0)), samples_needed(Statistic::Percentile(99.9))),
             (10_000, 100_000)

@@ -160,17 +160,6 @@ impl Partners {
         })
     }
 
-    /// Keeps the entries for which `keep` holds. Returns how many went.
-    pub(super) fn retain(&mut self, keep: impl Fn(PartnerView<'_>) -> bool) -> usize {
-        let before = self.entries.len();
-        for position in (0..before).rev() {
-            if !keep(self.view_at(position, self.start_of(position))) {
-                self.remove(position);
-            }
-        }
-        before - self.entries.len()
-    }
-
     /// The last day on which some entry is fresh.
     pub(super) fn fresh_until_day(&self) -> Day {
         let latest_s = self.entries.iter().map(|entry| entry.fresh_until_s).max().unwrap_or(0);
@@ -282,15 +271,9 @@ mod tests {
             let mut model: BTreeMap<u32, (u32, Vec<Vec<u8>>)> = BTreeMap::new();
             for (partner, time, lengths) in steps {
                 let texts: Vec<Vec<u8>> = lengths.iter().map(|&length| vec![partner as u8; length]).collect();
-                if time == 0 {
-                    let before = model.len();
-                    model.retain(|_, entry| entry.0 >= 50);
-                    prop_assert_eq!(partners.retain(|view| view.fresh_until_s >= 50), before - model.len());
-                } else {
-                    let list = texts.iter().map(|text| &text[..]);
-                    prop_assert_eq!(partners.set(PartnerId(partner), PartnerOutcome::Segments, 1, time, list), 0);
-                    model.insert(partner, (time, texts));
-                }
+                let list = texts.iter().map(|text| &text[..]);
+                prop_assert_eq!(partners.set(PartnerId(partner), PartnerOutcome::Segments, 1, time, list), 0);
+                model.insert(partner, (time, texts));
                 let actual: BTreeMap<u32, (u32, Vec<Vec<u8>>)> = partners
                     .iter()
                     .map(|view| (view.partner.0, (view.fresh_until_s, view.texts().map(<[u8]>::to_vec).collect())))

@@ -34,6 +34,9 @@ pub(super) struct Client {
     pub address: IpAddr,
     /// Bytes of requests that are not processed yet.
     pending: Option<Buffer>,
+    /// When they came: the latest of an incomplete request's, and the first of those that came during another request,
+    /// after which reading stops.
+    pending_since_ns: u64,
     /// How far an incomplete request was judged.
     progress: Progress,
     paused: bool,
@@ -54,6 +57,7 @@ impl Client {
             phase: Phase::Free,
             address: IpAddr::from([0, 0, 0, 0]),
             pending: None,
+            pending_since_ns: 0,
             progress: Progress::default(),
             paused: false,
             ended: false,
@@ -99,7 +103,7 @@ impl Shard {
         match client.phase {
             Phase::Free | Phase::Closing => {}
             Phase::Reading if client.pending.is_none() => {
-                let consumed = self.serve(io, conn, bytes);
+                let consumed = self.serve(io, conn, bytes, arrived_ns(io));
                 self.keep(io, conn, &bytes[consumed..]);
             }
             Phase::Reading => {
@@ -219,8 +223,9 @@ impl Shard {
         }
     }
 
-    /// Processes requests from `bytes` until one has to wait, and says how many bytes it took.
-    fn serve<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId, bytes: &[u8]) -> usize {
+    /// Processes requests from `bytes`, which came at `received_ns`, until one has to wait, and says how many bytes it
+    /// took.
+    fn serve<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId, bytes: &[u8], received_ns: u64) -> usize {
         let mut consumed = 0;
         while self.clients[conn.slot as usize].phase == Phase::Reading && consumed < bytes.len() {
             match request::parse(&bytes[consumed..], &mut self.clients[conn.slot as usize].progress) {
@@ -235,10 +240,10 @@ impl Shard {
                     consumed += request_bytes;
                     let close = !request.keep_alive || self.draining();
                     self.clients[conn.slot as usize].close_after_answer |= close;
-                    match self.serve_request(io, conn, &request, head) {
+                    match self.serve_request(io, conn, &request, head, received_ns) {
                         Served::Answer(buffer) => {
                             // Within the turn, whose clock stands still: what it waited before is all there is to tell.
-                            self.metrics.latency.record(io.lag_ns());
+                            self.metrics.latency.record(io.now().mono_ns.saturating_sub(received_ns));
                             self.send_answer(io, conn, Some(buffer));
                         }
                         Served::Exhausted => self.send_answer(io, conn, None),
@@ -258,8 +263,10 @@ impl Shard {
     }
 
     fn serve_pending<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId) {
-        let Some(mut buffer) = self.clients[conn.slot as usize].pending.take() else { return };
-        let consumed = self.serve(io, conn, buffer.bytes());
+        let client = &mut self.clients[conn.slot as usize];
+        let Some(mut buffer) = client.pending.take() else { return };
+        let received_ns = client.pending_since_ns;
+        let consumed = self.serve(io, conn, buffer.bytes(), received_ns);
         buffer.consume(consumed);
         let client = &mut self.clients[conn.slot as usize];
         if buffer.is_empty() || client.phase == Phase::Closing {
@@ -274,6 +281,9 @@ impl Shard {
         let client = &mut self.clients[conn.slot as usize];
         if bytes.is_empty() || client.phase == Phase::Closing {
             return true;
+        }
+        if client.pending.is_none() || client.phase == Phase::Reading {
+            client.pending_since_ns = arrived_ns(io);
         }
         if !self.buffers.append(&mut client.pending, bytes) {
             self.metrics.totals.connections_flood_closed.increment();
@@ -327,4 +337,9 @@ impl Shard {
         let Some(buffer) = self.buffers.filled(b"HTTP/1.1 100 Continue\r\n\r\n") else { return };
         self.start_send(io, conn, buffer);
     }
+}
+
+/// When the bytes at hand came, as far as the runtime can tell.
+fn arrived_ns<I: Io>(io: &I) -> u64 {
+    io.now().mono_ns.saturating_sub(io.lag_ns())
 }

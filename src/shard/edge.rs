@@ -35,6 +35,7 @@ impl Shard {
         conn: ConnId,
         request: &Request<'_>,
         head: &[u8],
+        received_ns: u64,
     ) -> Served {
         let rules = self.current_rules();
         let client = &self.clients[conn.slot as usize];
@@ -45,7 +46,7 @@ impl Shard {
         let context = Context {
             edge: self.id,
             conn,
-            received_ns: io.now().mono_ns.saturating_sub(io.lag_ns()),
+            received_ns,
             address,
             secure,
             tid: self.generator.bytes8(),

@@ -2,7 +2,8 @@
 //!
 //! A call belongs to a visitor and a partner, not to a request: requests join it and leave it. It has two times: until
 //! its timeout an answer counts and requests may wait for it; until its late limit an answer still enriches the
-//! profile; then its connection is closed.
+//! profile; then its connection is closed. The timeout is the deadline of who waits longest, as far as the partner's
+//! own reaches; each request goes on at its own deadline.
 
 use super::job::JobRef;
 use super::values::Values;
@@ -36,10 +37,17 @@ pub(super) struct Lookup {
     pub started_ns: u64,
     /// When it got its connection.
     pub sent_ns: u64,
+    /// Until when who made the call waits: an answer that comes later counts as a failure for health, even if somebody
+    /// else still waited for it.
+    pub promised_ns: u64,
     pub timeout_ns: u64,
+    /// What the config allows the partner: nobody's deadline moves the timeout past it.
+    pub timeout_max_ns: u64,
     pub late_limit_ns: u64,
-    /// Nobody waits any more, and health has counted it as a failure.
+    /// Nobody waits any more.
     pub overdue: bool,
+    /// Health has counted it as a failure.
+    pub failed: bool,
     pub retried: bool,
 }
 
@@ -47,6 +55,18 @@ impl Lookup {
     /// Whether it may still be answered in time.
     pub(super) fn has_time(&self, now_ns: u64) -> bool {
         !self.overdue && now_ns < self.timeout_ns
+    }
+
+    /// Somebody waits until then. Whether that moves the timeout: it may have come already, for others.
+    fn extend(&mut self, waits_until_ns: u64, now_ns: u64) -> bool {
+        let timeout_ns = waits_until_ns.min(self.timeout_max_ns);
+        if timeout_ns <= self.timeout_ns.max(now_ns) {
+            return false;
+        }
+        self.late_limit_ns += timeout_ns - self.timeout_ns;
+        self.timeout_ns = timeout_ns;
+        self.overdue = false;
+        true
     }
 }
 
@@ -139,8 +159,11 @@ impl Shard {
         let epoch = values.prepared.rules.epoch;
         if let Some(call) = self.calls.find(values.uuid(), index) {
             self.partner_totals(index).shared.increment();
-            let is_usable = |lookup: &Lookup| lookup.epoch == epoch && !lookup.overdue;
-            return self.calls.value(call).is_some_and(is_usable).then_some(call);
+            let lookup = self.calls.value_mut(call).filter(|lookup| lookup.epoch == epoch)?;
+            if waits_until_ns.is_some_and(|until_ns| lookup.extend(until_ns, now_ns)) {
+                self.timers.set(self.plan.timer_of_call(call.slot), lookup.timeout_ns);
+            }
+            return (!lookup.overdue).then_some(call);
         }
         let random = self.generator.u32();
         let runtime = self.epochs.of(epoch).partner(index);
@@ -158,8 +181,8 @@ impl Shard {
             totals.skipped_cap.increment();
             return None;
         }
-        let own_timeout_ns = now_ns + u64::from(partner.timeout_ms) * MS_NS;
-        let timeout_ns = own_timeout_ns.min(waits_until_ns.unwrap_or(u64::MAX));
+        let timeout_max_ns = now_ns + u64::from(partner.timeout_ms) * MS_NS;
+        let timeout_ns = timeout_max_ns.min(waits_until_ns.unwrap_or(u64::MAX));
         let request = self.render(partner, values, timeout_ns - now_ns, index)?;
         let lookup = Lookup {
             epoch,
@@ -167,9 +190,12 @@ impl Shard {
             request: Some(request),
             started_ns: now_ns,
             sent_ns: 0,
+            promised_ns: timeout_ns,
             timeout_ns,
+            timeout_max_ns,
             late_limit_ns: timeout_ns + u64::from(partner.late_ms) * MS_NS,
             overdue: false,
+            failed: false,
             retried: false,
         };
         let call =
@@ -265,7 +291,8 @@ impl Shard {
 
     fn mark_overdue(&mut self, index: PartnerIndex, call: CallId) {
         let Some(lookup) = self.calls.value_mut(call) else { return };
-        if std::mem::replace(&mut lookup.overdue, true) {
+        lookup.overdue = true;
+        if std::mem::replace(&mut lookup.failed, true) {
             return;
         }
         let epoch = lookup.epoch;
@@ -277,12 +304,12 @@ impl Shard {
     pub(super) fn call_failed<I: Io<Message = Message>>(&mut self, io: &mut I, call: CallId, failure: Failure) {
         let Some((uuid, index)) = self.calls.key(call) else { return };
         let lookup = self.calls.value(call).expect("a call has a value");
-        let (epoch, overdue) = (lookup.epoch, lookup.overdue);
+        let (epoch, failed) = (lookup.epoch, lookup.failed);
         if failure == Failure::Timeout {
             self.mark_overdue(index, call);
         } else {
             failure.counter(self.partner_totals(index)).increment();
-            if !overdue {
+            if !failed {
                 self.epochs.of(epoch).partner(index).health.record(true);
             }
         }

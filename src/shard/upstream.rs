@@ -318,8 +318,8 @@ impl Shard {
         }
 
         let lookup = self.calls.value(call).expect("an answer's call is in the table");
-        let (epoch, overdue, started_ns) = (lookup.epoch, lookup.overdue, lookup.started_ns);
-        let (sent_ns, timeout_ns) = (lookup.sent_ns, lookup.timeout_ns);
+        let (epoch, overdue, failed) = (lookup.epoch, lookup.overdue, lookup.failed);
+        let (started_ns, sent_ns, promised_ns) = (lookup.started_ns, lookup.sent_ns, lookup.promised_ns);
         self.metrics.partners[index.0 as usize].latency.record(now.mono_ns - started_ns);
         let field = |range: &Option<std::ops::Range<usize>>| range.clone().map(|range| &bytes[range]);
         let rules = self.rules_of(epoch);
@@ -339,9 +339,9 @@ impl Shard {
         }
         match read {
             Ok(()) => {
-                if !overdue {
-                    let slow = health::waited_too_long(sent_ns - started_ns, timeout_ns - started_ns);
-                    runtime.health.record(slow);
+                if !failed {
+                    let slow = health::waited_too_long(sent_ns - started_ns, promised_ns - started_ns);
+                    runtime.health.record(slow || now.mono_ns > promised_ns);
                 }
                 self.merge(io, call, overdue);
                 self.tell_jobs(io, call, true);

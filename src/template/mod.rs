@@ -122,8 +122,8 @@ impl Template {
         })
     }
 
-    /// Where in a text that is to be JSON a value would stand outside of quotes that is no number: nothing keeps it from
-    /// being more than one value there.
+    /// Where in a text that is to be JSON a value would stand outside of quotes that is no number: nothing keeps it
+    /// from being more than one value there.
     pub fn unquoted_value(&self) -> Option<Range<usize>> {
         let (mut is_quoted, mut is_escaped) = (false, false);
         for piece in &self.pieces {

@@ -1,9 +1,11 @@
-//! What is counted rather than timed. System calls and allocations by the scripts of perf/, which watch the server
-//! from outside while it is under load; bytes of a visitor by a table that is filled here.
+//! What needs no load from outside. System calls and allocations are counted by the scripts of perf/, which watch the
+//! server from outside; bytes of a visitor by a table that is filled here; matching and a hop between shards are timed
+//! without a kernel.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
+use std::time::Instant;
 
 use pinion::clock::Now;
 use pinion::identity::{Secret, Uuid};
@@ -13,6 +15,7 @@ use pinion::profile::{PartnerOutcome, Profile, ProfileTable, TraitCatalog, Trait
 use super::bench::{Bench, Variant};
 use super::steps::job_without_lookups;
 use crate::engine::Pace;
+use crate::peers::matching::Matching;
 use crate::run;
 use crate::scenario::{Phase, PhaseKind};
 
@@ -40,7 +43,54 @@ pub(super) fn measure(bench: &mut Bench, _: &Path) -> Result<(), String> {
     for count in [1_000_000, 10_000_000] {
         bench.count(&format!("bytes of a visitor among {count}"), bytes_per_visitor(count));
     }
+    for count in [10_000, 100_000] {
+        bench.count(&format!("nanoseconds to match {count} rules"), matching_ns(count)?);
+    }
+    time_hop(bench);
     Ok(())
+}
+
+/// The median of some rounds over thousands of calls of the standard job, each with its own values.
+fn matching_ns(rules: u32) -> Result<f64, String> {
+    const ROUNDS: usize = 9;
+    const CALLS: u32 = 20_000;
+    let mut matching = Matching::with_rules(rules)?;
+    let mut round = || {
+        let start = Instant::now();
+        (0..CALLS).for_each(|_| matching.evaluate());
+        start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
+    };
+    let mut rounds: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
+    rounds.sort_by(f64::total_cmp);
+    Ok(rounds[ROUNDS / 2])
+}
+
+/// What a call that is away from home takes longer, by the benches: half of the calls of one of them are.
+fn time_hop(bench: &mut Bench) {
+    let names = ["shard/event_10k_rules", "shard/event_half_away"];
+    let mut cargo = Command::new("cargo");
+    cargo.args(["bench", "--locked", "--bench", "time", "--", "shard/event_(10k_rules|half_away)"]);
+    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    let said = cargo.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    match names.map(|name| timed_ns(&said, name)) {
+        [Some(home), Some(half_away)] => bench.count("nanoseconds of a hop", 2.0 * (half_away - home)),
+        _ => bench.miss("the benches of a hop did not run: they need cargo"),
+    }
+}
+
+/// The middle one of `time:   [1.0 us 1.1 us 1.2 us]`, on the line of the name or on the next.
+fn timed_ns(said: &str, name: &str) -> Option<f64> {
+    let mut lines = said.lines().skip_while(|line| line.split_whitespace().next() != Some(name));
+    let times = lines.find_map(|line| line.split_once("time:"))?.1.trim().trim_matches(['[', ']']);
+    let mut words = times.split_whitespace().skip(2);
+    let number: f64 = words.next()?.parse().ok()?;
+    let scale = match words.next()? {
+        "ns" => 1.0,
+        "us" | "\u{b5}s" | "\u{3bc}s" => 1e3,
+        "ms" => 1e6,
+        _ => return None,
+    };
+    Some(number * scale)
 }
 
 /// Takes what a script says in lines such as `0.042 io_uring_enter per request`, and whether it found a fault.
@@ -138,6 +188,14 @@ mod tests {
         assert_eq!(passed(said), Some((1.0, 2.0)));
         assert_eq!(passed("test result: ok. 0 passed; 0 failed; 9 filtered out"), None);
         assert_eq!(per_request("requests: 12 in 3 s, watched by strace"), None);
+    }
+
+    #[test]
+    fn times_are_read_from_what_benches_say() {
+        let said = "shard/a: results have the hash 1\nshard/a         time:   [1.0000 \u{b5}s 1.2500 \u{b5}s 2.0 \u{b5}s]\n\
+                    shard/event_half_away\n                time:   [900.00 ns 950.50 ns 1.0 \u{b5}s]\n";
+        assert_eq!((timed_ns(said, "shard/a"), timed_ns(said, "shard/event_half_away")), (Some(1_250.0), Some(950.5)));
+        assert_eq!(timed_ns(said, "shard/b"), None);
     }
 
     #[test]

@@ -100,7 +100,7 @@ Written by `cargo run --release -p loadtest -- document` from the figures in [@]
 Load and server share one machine, the server on one core and the generator on another, so what counts are not times
 but ratios of turns that were measured one after the other (the median, then the least and the most). A turn during
 which the hypervisor took more than 1 % of our cores, or the generator was late, is disturbed and counts only where
-there is no other; a goal that rests on such turns alone is OPEN.
+there is no other; a goal that is held in such turns alone is OPEN.
 
 ## Goals
 ";

@@ -32,7 +32,20 @@ impl Matching {
     /// # Errors
     /// When the standard job can't be had, in words.
     pub fn new() -> Result<Matching, String> {
+        Matching::of(Scenario::load("standard")?)
+    }
+
+    /// With so many rules instead of the job's.
+    ///
+    /// # Errors
+    /// As [`Matching::new`].
+    pub fn with_rules(count: u32) -> Result<Matching, String> {
         let mut scenario = Scenario::load("standard")?;
+        scenario.server.rules = count;
+        Matching::of(scenario)
+    }
+
+    fn of(mut scenario: Scenario) -> Result<Matching, String> {
         scenario.without_lookups();
         scenario.mix = Mix { event: 1.0, ..Mix::default() };
         let text = standard::config(&scenario, &[], &[], Path::new("data"));

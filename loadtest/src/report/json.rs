@@ -34,7 +34,7 @@ pub fn value(run: &Run) -> Value {
         "cpu_per_request_ns": run.evidence.cpu_per_request_ns,
         "generator_alone_per_s": run.evidence.generator_rate,
         "disturbance": run.evidence.disturbance,
-        "memory_bytes": run.memory_bytes,
+        "memory_bytes": run.evidence.memory_bytes,
         "stalled": run.stall.is_some(),
         "load_and_server_share_a_machine": true,
         "host": run.host,

@@ -144,7 +144,7 @@ fn facts(run: &Run) -> Vec<String> {
     if let Some(share) = run.evidence.disturbance.waited {
         facts.push(format!("the server waited for a core that others had {:.2} % of the time", share * 100.0));
     }
-    if let Some((first, last)) = run.memory_bytes {
+    if let Some((first, last)) = run.evidence.memory_bytes {
         let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         facts.push(format!("memory of the server: {:.1} MiB, at the end {:.1} MiB", mebibytes(first), mebibytes(last)));
     }
@@ -200,11 +200,11 @@ mod tests {
             generator_rate: Some(88_000.0),
             disturbance,
             cpu_per_request_ns: Some(2e4),
+            memory_bytes: Some((200 << 20, 201 << 20)),
         };
         let verdict = Verdict::of(&scenario.budgets, &outcome, &evidence);
         let host = Host::read(&Cores::default());
-        let memory_bytes = Some((200 << 20, 201 << 20));
-        Run { scenario, target: "pinion".into(), host, outcome, evidence, verdict, stall: None, memory_bytes }
+        Run { scenario, target: "pinion".into(), host, outcome, evidence, verdict, stall: None }
     }
 
     #[test]

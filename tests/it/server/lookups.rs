@@ -51,12 +51,14 @@ on_each_runtime!(
     a_late_answer_enriches_the_next_call,
     an_answer_after_the_late_limit_is_lost,
     parallel_calls_of_one_visitor_share_one_lookup,
+    who_joins_a_lookup_waits_until_its_own_deadline,
     a_background_partner_delays_nobody,
     a_call_that_waits_only_for_the_unknown_uses_what_is_stale,
     answers_are_cached_for_their_time,
     a_share_of_visitors_is_looked_up,
     what_keeps_a_partner_from_being_asked,
     a_partner_is_not_asked_when_too_little_time_is_left,
+    time_spent_behind_another_request_is_not_given_twice,
     without_consent_nobody_hears_of_the_visitor,
     consent_reaches_partners_that_it_names_only,
     what_a_partner_said_before_is_not_used_without_consent,
@@ -120,6 +122,27 @@ fn parallel_calls_of_one_visitor_share_one_lookup(runtime: Runtime) {
     }
     assert_eq!(partner.requests(), 1);
     assert_eq!(total(&server, |totals| totals.calls.value()), 1);
+    server.assert_quiet();
+}
+
+fn who_joins_a_lookup_waits_until_its_own_deadline(runtime: Runtime) {
+    let lock = Arc::default();
+    let (act, guard) = held(&lock);
+    let partner = Partner::start(act);
+    let config = config("timeout_ms = 9000\nlate_ms = 9000").replace(LONG_BUDGET.0, "budget_ms = 500");
+    let server = start(runtime, &config, &partner);
+    let mut first = server.connect();
+    assert_eq!(visit(&mut first, 1).ids("segments"), [0; 0], "her time was over");
+    let address = server.address;
+    let second = thread::spawn(move || visit(&mut Connection::to(address), 1).ids("segments"));
+    server.wait_until("the second call joined", |server| total(server, |totals| totals.shared.value()) == 1);
+    drop(guard);
+    assert_eq!(second.join().expect("the call is answered"), [101]);
+    assert_eq!(partner.requests(), 1);
+    let of = |number: fn(&PartnerTotals) -> u64| total(&server, number);
+    assert_eq!((of(|totals| totals.timeouts.value()), of(|totals| totals.hits.value())), (1, 1));
+    assert_eq!(of(|totals| totals.late.value()), 0, "somebody still waited");
+    drop(first);
     server.assert_quiet();
 }
 
@@ -253,6 +276,25 @@ fn a_partner_is_not_asked_when_too_little_time_is_left(runtime: Runtime) {
         visitor += 1;
         assert!(visitor < 1_000, "no request lost any time on its way");
     }
+    drop(client);
+    server.assert_quiet();
+}
+
+fn time_spent_behind_another_request_is_not_given_twice(runtime: Runtime) {
+    const REQUESTS: u64 = 4;
+    let partner = Partner::start(Act::Hang);
+    let config = config("timeout_ms = 9000\nmin_ms = 10").replace(LONG_BUDGET.0, "budget_ms = 200");
+    let server = start(runtime, &config, &partner);
+    let mut client = server.connect();
+    let request = |visitor| format!("GET /event?d_uuid={visitor:038}&d_rtbd=json HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+    let start = Instant::now();
+    client.send((0..REQUESTS).map(request).collect::<String>().as_bytes());
+    (0..REQUESTS).for_each(|_| assert_eq!(client.receive().status, 200));
+    assert!(start.elapsed() < Duration::from_millis(2 * 200), "{:?}", start.elapsed());
+    assert_eq!(partner.requests(), 1);
+    assert_eq!(total(&server, |totals| totals.skipped_budget.value()), REQUESTS - 1);
+    let waits_ms: Vec<_> = server.metrics()[0].latency.filled().map(|(ns, count)| (ns / 1_000_000, count)).collect();
+    assert!(waits_ms.iter().all(|(ms, _)| *ms >= 190), "each of them waited: {waits_ms:?}");
     drop(client);
     server.assert_quiet();
 }

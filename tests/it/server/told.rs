@@ -1,5 +1,5 @@
-//! What partners, destinations and ID syncs are told of a visitor's ids, and what they are not: ids that were opted out, of a blocked
-//! data source, or denied because they come too often.
+//! What partners, destinations and ID syncs are told of a visitor's ids, and what they are not: ids that were opted
+//! out, of a blocked data source, or denied because they come too often.
 
 use std::time::Duration;
 
