@@ -232,6 +232,8 @@ pub struct ShardMetrics {
     pub latency: Histogram,
     /// By the partner's place in the ruleset.
     pub partners: Box<[PartnerMetrics]>,
+    /// Set when the shard ends: client connections that were still owed an answer.
+    pub connections_cut: Counter,
 }
 
 impl Default for ShardMetrics {
@@ -241,6 +243,7 @@ impl Default for ShardMetrics {
             gauges: Gauges::default(),
             latency: Histogram::default(),
             partners: (0..PARTNERS_MAX).map(|_| PartnerMetrics::default()).collect(),
+            connections_cut: Counter::default(),
         }
     }
 }

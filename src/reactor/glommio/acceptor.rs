@@ -27,11 +27,14 @@ pub(super) fn adopt(socket: Socket) -> TcpListener {
     unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
 }
 
-/// Accepts for ever.
+/// Accepts as long as its socket listens.
 pub(super) async fn accept(hub: Rc<Hub>, listener: TcpListener) {
     let mut in_a_row = 0;
     loop {
         wait_for_room(&hub).await;
+        if !hub.accepting.get() {
+            return;
+        }
         let stream = match listener.accept().await {
             Ok(stream) => stream,
             Err(error) => {
@@ -57,7 +60,7 @@ pub(super) async fn accept(hub: Rc<Hub>, listener: TcpListener) {
 
 async fn wait_for_room(hub: &Hub) {
     std::future::poll_fn(|context| {
-        if hub.accepting.get() && hub.table.borrow().has_room_for_client() {
+        if hub.table.borrow().has_room_for_client() {
             return Poll::Ready(());
         }
         hub.wait_to_accept(context);

@@ -25,6 +25,7 @@ pub(super) enum Happening {
 /// one, for a wake-up only schedules.
 pub(super) struct Hub {
     pub(super) table: RefCell<Table>,
+    /// The sockets listen.
     pub(super) accepting: Cell<bool>,
     pub(super) accepts_failed: Cell<u64>,
     pub(super) linger: Duration,
@@ -33,7 +34,7 @@ pub(super) struct Hub {
     /// What the kernel hands over next can have waited since then; `u64::MAX`: not at all.
     pub(super) since_ns: Cell<u64>,
     driver: RefCell<Option<Waker>>,
-    /// Acceptors that wait for a free slot, or for leave to accept.
+    /// Acceptors that wait for a free slot.
     acceptors: RefCell<Vec<Waker>>,
     /// Another thread has woken us.
     rung: Cell<bool>,
@@ -96,7 +97,7 @@ impl Hub {
         *self.driver.borrow_mut() = Some(context.waker().clone());
     }
 
-    /// Lets the calling task be woken when accepting may go on.
+    /// Lets the calling task be woken when there may be a free slot.
     pub(super) fn wait_to_accept(&self, context: &Context<'_>) {
         self.acceptors.borrow_mut().push(context.waker().clone());
     }

@@ -167,7 +167,7 @@ impl<M> Uring<M> {
 
     /// Where the listeners are bound, in the order of the configuration.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.acceptor.addresses()
+        self.acceptor.listeners.addresses()
     }
 
     pub fn counters(&self) -> Counters {
@@ -252,11 +252,12 @@ impl<M> Io for Uring<M> {
         }
     }
 
-    fn set_accepting(&mut self, accepting: bool) {
-        if self.acceptor.accepting && !accepting {
-            self.submit_cancel_accepts();
-        }
-        self.acceptor.accepting = accepting;
+    fn stop_listening(&mut self) {
+        self.acceptor.listeners.end(self.now.mono_ns);
+    }
+
+    fn is_listening(&self) -> bool {
+        self.acceptor.listeners.are_open()
     }
 
     fn post(&mut self, to: ShardId, message: M) -> Result<(), M> {

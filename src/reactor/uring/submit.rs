@@ -186,15 +186,6 @@ impl<M> Uring<M> {
         unsafe { self.ring.push(&entry, Token::new(Op::Accept, seat.generation, seat.seat)) };
     }
 
-    pub(super) fn submit_cancel_accepts(&mut self) {
-        for (seat, generation) in self.acceptor.armed() {
-            let accept = Token::new(Op::Accept, generation, seat).bits();
-            let entry = opcode::AsyncCancel::new(accept).build();
-            // SAFETY: points to no memory.
-            unsafe { self.ring.push(&entry, Token::new(Op::CancelAccept, 0, seat)) };
-        }
-    }
-
     /// Waits for our eventfd, by which threads without a ring wake us.
     pub(super) fn arm_wake(&mut self) {
         if std::mem::replace(&mut self.wake_armed, true) {
