@@ -68,6 +68,15 @@ impl Listeners {
     }
 }
 
+/// Whether nobody else has these addresses. Sockets of all shards, and so those of another server of the same user too,
+/// share an address without a word; they don't share with one that does not ask for it.
+///
+/// # Errors
+/// The first address that is in use or can't be bound, named.
+pub fn check_unused(addresses: &[SocketAddr]) -> io::Result<()> {
+    addresses.iter().try_for_each(|&address| bind(address, false).map(drop).map_err(|error| named(address, error)))
+}
+
 /// Whether a client waits to be accepted.
 fn has_waiting(listener: &Socket) -> bool {
     let mut asked = libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -81,19 +90,28 @@ fn has_waiting(listener: &Socket) -> bool {
 /// An address that can't be bound, named.
 fn listen(address: SocketAddr) -> io::Result<Socket> {
     let try_listen = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
+        let socket = bind(address, true)?;
         // Accepted sockets inherit it.
         socket.set_tcp_nodelay(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket)
     };
-    try_listen().map_err(|error: io::Error| io::Error::new(error.kind(), format!("can't listen on {address}: {error}")))
+    try_listen().map_err(|error: io::Error| named(address, error))
+}
+
+fn bind(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn named(address: SocketAddr, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("can't listen on {address}: {error}"))
 }
 
 #[cfg(test)]
@@ -113,6 +131,25 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let line = listen(address).unwrap_err().to_string();
         assert!(line.contains(&address.to_string()), "{line}");
+    }
+
+    /// Connections of the one before don't stand in the way of the next, whether open or lately closed.
+    #[test]
+    fn an_address_is_used_by_those_who_listen() {
+        let mut others = Listeners::new(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
+        let address = others.addresses().unwrap()[0];
+        let line = check_unused(&[address]).unwrap_err().to_string();
+        assert!(line.contains(&address.to_string()) && line.contains("in use"), "{line}");
+        let clients = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+        let taken = [(); 2].map(|()| others.sockets()[0].accept().unwrap().0);
+        others.end(0);
+        assert!(others.close_when_empty(1));
+        let [closed, _open] = taken;
+        // Whoever closes first is the one that remembers the connection.
+        drop(closed);
+        drop(clients);
+        check_unused(&[address]).unwrap();
+        assert_eq!(Listeners::new(&[address]).unwrap().addresses().unwrap(), [address]);
     }
 
     #[test]

@@ -11,8 +11,9 @@ pub mod buffer;
 pub mod clocks;
 pub mod eventfd;
 pub mod glommio;
-mod listener;
+pub mod listener;
 pub mod mailbox;
+pub mod open_files;
 pub mod uring;
 
 use std::net::SocketAddr;

@@ -30,6 +30,8 @@ use super::{Buffer, ConnId, Io, RECEIVE_AFTER_PAUSE_BYTES_MAX, clocks};
 use crate::clock::Now;
 use crate::ids::ShardId;
 
+/// Open files of one runtime beside its connections: rings, timers, the bell, listening sockets.
+pub const OWN_FILES: u64 = 32;
 /// Registered for files, which we have none of: the least that glommio takes. Locked memory is scarce (8 MiB for all
 /// shards together on many machines).
 const IO_MEMORY_BYTES: usize = 64 * 1024;

@@ -35,7 +35,7 @@ use self::receptions::Receptions;
 use self::ring::Ring;
 use self::table::{Phase, Receive, Table};
 use super::mailbox::{Endpoint, Receiver};
-use super::{Buffer, ConnId, Io, clocks};
+use super::{Buffer, ConnId, Io, clocks, open_files};
 use crate::clock::Now;
 use crate::ids::ShardId;
 
@@ -134,7 +134,7 @@ impl<M> Uring<M> {
         // Each block can be one completion; each connection has at most its reception's end, a send, a cancel and a
         // close in the queue.
         let ring = Ring::new(u32::from(config.receive_buffers) + 4 * slots, config.without)?;
-        submit::allow_files(slots)?;
+        open_files::allow(slots.into())?;
         if !config.without.fixed_files {
             submit::register_files(&ring, slots)?;
         }

@@ -259,21 +259,6 @@ fn socket_for(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Makes sure that the process may have so many open files: the kernel counts those of a ring's table as well.
-pub(super) fn allow_files(slots: u32) -> io::Result<()> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid place for one rlimit.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0 && limit.rlim_cur < u64::from(slots) {
-        if limit.rlim_max < u64::from(slots) {
-            return Err(Refusal::OpenFiles { needed: u64::from(slots), limit: limit.rlim_max }.into());
-        }
-        limit.rlim_cur = limit.rlim_max;
-        // SAFETY: `limit` is a valid rlimit. When it is refused, whoever needs the files is told.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
-    }
-    Ok(())
-}
-
 /// Makes room for `slots` sockets.
 pub(super) fn register_files(ring: &Ring, slots: u32) -> io::Result<()> {
     ring.submitter().register_files_sparse(slots).map_err(|error| Refusal::of(&error).into())

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pinion::config::file::Runtime;
+use pinion::reactor::listener;
 use pinion::ruleset::Ruleset;
 
 use super::partner::{Act, Partner, json};
@@ -152,6 +153,7 @@ fn a_server_that_ends_answers_what_waits(runtime: Runtime) {
     assert!(idle.try_receive().is_none(), "idle connections are closed");
     assert_eq!(server.gauge(|gauges| gauges.parked.value()), 8, "those who wait are not");
     server.wait_until("nobody listens", |server| std::net::TcpStream::connect(server.address).is_err());
+    listener::check_unused(&[server.address]).expect("the next server can have the address");
     drop(guard);
     for mut client in parked {
         let reply = client.receive();
