@@ -101,6 +101,14 @@ macro_rules! counters {
 }
 
 counters! {
+    /// What the control thread did.
+    ControlTotals {
+        reloads: "Times that the config was read again and taken into use.",
+        reloads_failed: "Times that the config was read again and had faults: the one in use stayed.",
+    }
+}
+
+counters! {
     /// What happened, ever since the start.
     Totals {
         connections_accepted: "Client connections accepted.",

@@ -14,11 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::metrics;
-use crate::metrics::ShardMetrics;
+use crate::metrics::{ControlTotals, ShardMetrics};
 
 /// What the admin pages show.
 #[derive(Debug)]
 pub struct Admin {
+    /// Written by the control thread alone.
+    pub totals: ControlTotals,
     shards: Vec<Arc<ShardMetrics>>,
     /// Names of the partners in use, in the order of the ruleset; a reload changes them.
     partners: watch::Sender<Vec<String>>,
@@ -29,6 +31,7 @@ pub struct Admin {
 impl Admin {
     pub fn new(shards: Vec<Arc<ShardMetrics>>) -> Admin {
         Admin {
+            totals: ControlTotals::default(),
             shards,
             partners: watch::Sender::default(),
             serving: AtomicBool::new(false),
@@ -55,7 +58,7 @@ impl Admin {
     }
 
     fn exposition(&self) -> String {
-        metrics::exposition(&self.shards, &self.partners.borrow())
+        metrics::exposition(&self.totals, &self.shards, &self.partners.borrow())
     }
 }
 

@@ -9,16 +9,17 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::metrics::{Histogram, PartnerMetrics, ShardMetrics};
+use crate::metrics::{ControlTotals, Histogram, PartnerMetrics, ShardMetrics};
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of all shards. `partners` names those in use, in the order of the ruleset.
-pub fn exposition(shards: &[Arc<ShardMetrics>], partners: &[String]) -> String {
+/// All metrics of control and of all shards. `partners` names those in use, in the order of the ruleset.
+pub fn exposition(control: &ControlTotals, shards: &[Arc<ShardMetrics>], partners: &[String]) -> String {
     let mut text = Exposition { text: String::with_capacity(64 * 1024) };
     text.family("build_info", Kind::Gauge, "Always 1; the label says which version runs.");
     text.sample("build_info", "", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.values(&[(Vec::new(), control)], Kind::Counter, "", |control| control.values().collect());
     let numbers: Vec<String> = (0..shards.len()).map(|shard| shard.to_string()).collect();
     let every: Vec<Labelled<'_, ShardMetrics>> =
         shards.iter().zip(&numbers).map(|(shard, number)| (vec![("shard", number.as_str())], &**shard)).collect();
@@ -172,7 +173,9 @@ mod tests {
     }
 
     fn text() -> String {
-        exposition(&two_shards(), &["swift".to_owned(), "odd \"name\"\\".to_owned()])
+        let control = ControlTotals::default();
+        control.reloads.add(4);
+        exposition(&control, &two_shards(), &["swift".to_owned(), "odd \"name\"\\".to_owned()])
     }
 
     /// Name with labels -> value.
@@ -187,6 +190,7 @@ mod tests {
         let samples = samples(&text);
         assert_eq!(samples["pinion_requests_total{shard=\"0\"}"], 7.0);
         assert_eq!(samples["pinion_requests_total{shard=\"1\"}"], 9.0);
+        assert_eq!((samples["pinion_reloads_total{}"], samples["pinion_reloads_failed_total{}"]), (4.0, 0.0));
         assert_eq!(samples["pinion_connections{shard=\"1\"}"], 3.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"odd \\\"name\\\"\\\\\"}"], 1.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"swift\"}"], 0.0);
