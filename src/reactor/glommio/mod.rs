@@ -210,7 +210,7 @@ impl<M> Io for Glommio<M> {
     }
 
     fn is_listening(&self) -> bool {
-        self.listeners.are_open()
+        self.listeners.are_open() || self.hub.is_accepting()
     }
 
     fn post(&mut self, to: ShardId, message: M) -> Result<(), M> {

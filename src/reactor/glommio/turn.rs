@@ -45,6 +45,7 @@ impl<M> Glommio<M> {
         let mut tasks = vec![::glommio::spawn_local(hear(Rc::clone(&self.hub), Rc::clone(&bell)))];
         for listener in self.listeners.sockets() {
             let listener = acceptor::adopt(listener.try_clone()?);
+            self.hub.acceptors_left.update(|count| count + 1);
             tasks.push(::glommio::spawn_local(acceptor::accept(Rc::clone(&self.hub), listener)));
         }
         let (mut busy_turns, mut busy_events) = (0, 0);
@@ -59,7 +60,7 @@ impl<M> Glommio<M> {
             self.deliver_messages(handler);
             busy_events += self.deliver_happenings(handler);
             if self.listeners.close_when_empty(self.now.mono_ns) {
-                self.hub.accepting.set(false);
+                self.hub.listens.set(false);
                 self.hub.wake_acceptors();
             }
             let Some(deadline_ns) = handler.on_turn(self) else { break Ok(()) };

@@ -64,6 +64,11 @@ impl Acceptor {
         Ok(Acceptor { listeners, seats, free, rests_until_ns: 0 })
     }
 
+    /// No accept is under way: every client that was taken has been handed over.
+    pub(super) fn is_idle(&self) -> bool {
+        self.free.len() == self.seats.len()
+    }
+
     pub(super) fn has_free_seat(&self) -> bool {
         !self.free.is_empty()
     }
@@ -128,8 +133,10 @@ mod tests {
     fn a_seat_keeps_its_slot_until_it_is_told() {
         let mut acceptor = Acceptor::new(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
         let armed = acceptor.arm(7).unwrap();
+        assert!(!acceptor.is_idle());
         assert!(acceptor.disarm(armed.seat, armed.generation + 1, false).is_none(), "of another generation");
         assert_eq!(acceptor.disarm(armed.seat, armed.generation, false).unwrap().0, 7);
         assert!(acceptor.disarm(armed.seat, armed.generation, false).is_none(), "only once");
+        assert!(acceptor.is_idle());
     }
 }

@@ -257,7 +257,7 @@ impl<M> Io for Uring<M> {
     }
 
     fn is_listening(&self) -> bool {
-        self.acceptor.listeners.are_open()
+        self.acceptor.listeners.are_open() || !self.acceptor.is_idle()
     }
 
     fn post(&mut self, to: ShardId, message: M) -> Result<(), M> {
