@@ -26,9 +26,10 @@ impl Folder {
 
     fn config(&self, server: &str, rest: &str) -> String {
         let folder = self.0.display();
+        let memory = if server.contains("memory_max") { "" } else { "memory_max = \"16MiB\"" };
         let text = format!(
             "[server]\nbase_domain = \"example.net\"\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n\
-             shards = 1\nconnections_max = 64\ndata_dir = \"{folder}\"\n{server}\n\
+             shards = 1\nconnections_max = 64\ndata_dir = \"{folder}\"\n{memory}\n{server}\n\
              [[account]]\nalias = \"shop\"\norganisation = \"A1@AdobeOrg\"\n{rest}"
         );
         fs::write(self.0.join("pinion.toml"), text).unwrap();
