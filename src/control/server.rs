@@ -55,22 +55,22 @@ pub struct ConfigText {
 
 /// Serves until SIGTERM or SIGINT. SIGHUP reads the config file again.
 pub fn run(options: &Options, reactor: Reactor) -> ExitCode {
-    let served =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string()).and_then(
-            |tokio| {
-                let served = tokio.block_on(serve(options, reactor));
-                // Whoever still waits for a name, or for memory, is not waited for.
-                tokio.shutdown_background();
-                served
-            },
-        );
-    match served {
+    match run_control(options, reactor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             say::warning(fault);
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_control(options: &Options, reactor: Reactor) -> Result<(), String> {
+    let tokio =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let served = tokio.block_on(serve(options, reactor));
+    // What still waits for a name or for memory is not waited for.
+    tokio.shutdown_background();
+    served
 }
 
 impl ConfigText {
