@@ -26,12 +26,17 @@ pub(super) struct Change {
 }
 
 impl Rules {
-    /// Resolves all names before anything serves; those that can't be resolved now are tried again later.
-    pub(super) async fn new(ruleset: Ruleset) -> Rules {
+    /// Resolves all names before they are used. Those that can't be resolved now keep the addresses that are `known`
+    /// already, and are tried again later.
+    pub(super) async fn new(ruleset: Ruleset, known: Vec<Name>) -> Rules {
         let mut asking = JoinSet::new();
         for (partner, fixed) in ruleset.partners.iter().zip(&ruleset.partner_addresses) {
             if fixed.is_empty() {
                 let mut name = Name::new(partner.id, &partner.url.host, partner.url.port);
+                let is_same = |other: &&Name| (&other.host, other.port) == (&name.host, name.port);
+                if let Some(other) = known.iter().find(is_same) {
+                    name.addresses.clone_from(&other.addresses);
+                }
                 asking.spawn(async move {
                     refresh(&mut name).await;
                     name
@@ -42,6 +47,11 @@ impl Rules {
         let (change, changes) = unbounded_channel();
         let refresher = tokio::spawn(keep_fresh(names.clone(), change));
         Rules { ruleset: Arc::new(ruleset), names, changes, refresher }
+    }
+
+    /// What is known of the names that DNS was asked for.
+    pub(super) fn names(&self) -> Vec<Name> {
+        self.names.clone()
     }
 
     pub(super) fn partner_names(&self) -> Vec<String> {

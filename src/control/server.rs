@@ -154,7 +154,7 @@ async fn start(
     let numbers = sizes::numbers(&plan);
     say::news(memory_plan(&numbers).trim_end());
     sizes::warning(&numbers).into_iter().for_each(say::warning);
-    let rules = Rules::new(ruleset).await;
+    let rules = Rules::new(ruleset, Vec::new()).await;
     let launch = Launch {
         runtime: reactor.runtime.unwrap_or(file.server.runtime),
         ruleset: Arc::clone(&rules.ruleset),
@@ -233,8 +233,9 @@ impl Server {
             Ok(loaded) => {
                 let epoch = self.rules.ruleset.epoch + 1;
                 let (ruleset, file) = loaded.into_ruleset(&self.secret, epoch);
+                let rules = tokio::spawn(Rules::new(ruleset, self.rules.names()));
                 // Names may take long. One that still waits for them is given up for this one.
-                self.coming = Some(Coming { rules: tokio::spawn(Rules::new(ruleset)), server: file.server });
+                self.coming = Some(Coming { rules, server: file.server });
             }
             Err(fault) => {
                 self.admin.totals.reloads_failed.increment();
