@@ -32,11 +32,8 @@ impl Rules {
         let mut asking = JoinSet::new();
         for (partner, fixed) in ruleset.partners.iter().zip(&ruleset.partner_addresses) {
             if fixed.is_empty() {
-                let mut name = Name::new(partner.id, &partner.url.host, partner.url.port);
-                let is_same = |other: &&Name| (&other.host, other.port) == (&name.host, name.port);
-                if let Some(other) = known.iter().find(is_same) {
-                    name.addresses.clone_from(&other.addresses);
-                }
+                let name = Name::new(partner.id, &partner.url.host, partner.url.port);
+                let mut name = name.with_addresses_of(&known);
                 asking.spawn(async move {
                     refresh(&mut name).await;
                     name

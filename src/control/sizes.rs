@@ -18,13 +18,13 @@ pub(super) fn plan(file: &File, shards: u16) -> Result<Plan, String> {
     let connections_max = *file.server.connections_max.get_ref() as usize;
     let opt_outs_max = *file.server.opt_outs_max.get_ref() as usize;
     let plan = Plan { opt_outs_max, ..Plan::new(shards, connections_max, memory_bytes, partner_connections) };
-    let refused = |why: String| Err(format!("memory_max = \"{memory_max}\" can't be shared by {shards} shards: {why}"));
+    let refused = |why: String| Err(format!("memory_max = \"{memory_max}\" can't be used: {why}"));
     if plan.profile_bytes < BUDGET_BYTES_MIN {
-        return refused("each gets less than its largest record takes".to_owned());
+        return refused(format!("{shards} shards share it, and each needs room for the largest record"));
     }
     if plan.profile_bytes > BUDGET_BYTES_MAX {
-        let most = usize::from(shards) * (BUDGET_BYTES_MAX / GIBIBYTE);
-        return refused(format!("they can use {most}GiB. Lower it, or run more shards"));
+        let most = BUDGET_BYTES_MAX / GIBIBYTE;
+        return refused(format!("each shard ({shards} here) can use {most}GiB. Lower it, or run more shards"));
     }
     Ok(plan)
 }
