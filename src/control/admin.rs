@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::metrics;
-use crate::metrics::{ControlTotals, ShardMetrics};
+use crate::metrics::{ControlTotals, OptOutMetrics, ShardMetrics};
 
 /// What the admin pages show.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct Admin {
     /// Written by the control thread alone.
     pub totals: ControlTotals,
     shards: Vec<Arc<ShardMetrics>>,
+    opt_outs: Arc<OptOutMetrics>,
     /// Names of the partners in use, in the order of the ruleset; a reload changes them.
     partners: watch::Sender<Vec<String>>,
     serving: AtomicBool,
@@ -29,10 +30,11 @@ pub struct Admin {
 }
 
 impl Admin {
-    pub fn new(shards: Vec<Arc<ShardMetrics>>) -> Admin {
+    pub fn new(shards: Vec<Arc<ShardMetrics>>, opt_outs: Arc<OptOutMetrics>) -> Admin {
         Admin {
             totals: ControlTotals::default(),
             shards,
+            opt_outs,
             partners: watch::Sender::default(),
             serving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -58,7 +60,7 @@ impl Admin {
     }
 
     fn exposition(&self) -> String {
-        metrics::exposition(&self.totals, &self.shards, &self.partners.borrow())
+        metrics::exposition(&self.shards, &self.totals, &self.opt_outs, &self.partners.borrow())
     }
 }
 
@@ -109,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn readiness_follows_the_shards() {
-        let admin = Arc::new(Admin::new(vec![Arc::default(), Arc::default()]));
+        let admin = Arc::new(Admin::new(vec![Arc::default(), Arc::default()], Arc::default()));
         let address = serve("127.0.0.1:0".parse().unwrap(), router(Arc::clone(&admin))).await.unwrap();
         assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200 "));
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503 "));
@@ -122,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_name_the_partners_in_use() {
-        let admin = Arc::new(Admin::new(vec![Arc::default()]));
+        let admin = Arc::new(Admin::new(vec![Arc::default()], Arc::default()));
         admin.set_partners(vec!["swift".to_owned()]);
         let address = serve("127.0.0.1:0".parse().unwrap(), router(admin)).await.unwrap();
         let answer = ask(address, "/metrics").await;

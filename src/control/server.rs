@@ -121,7 +121,7 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
         return Ok(());
     };
     let (rules, shards) = started?;
-    let admin = Arc::new(Admin::new(shards.metrics.clone()));
+    let admin = Arc::new(Admin::new(shards.metrics.clone(), Arc::clone(&shards.opt_outs)));
     admin.set_partners(rules.partner_names());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
     let bound = bound.map_err(|error| format!("admin address {}: {error}", file.server.admin))?;
