@@ -19,6 +19,8 @@ use crate::config::{DEFAULT_CONFIG, DEFAULT_CONFIG_NAME};
 use crate::demo;
 use crate::identity::Secret;
 use crate::reactor::uring::Without;
+use crate::ruleset::Ruleset;
+use crate::shard::Plan;
 
 /// How often whether the shards are all there is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -111,7 +113,8 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
     // What a demo's visitors want is over when it ends.
     let data_dir = matches!(options, Options::Serve { .. }).then(|| file.server.data_dir.clone());
-    let shards = start(&file, data_dir, &rules, &layout, &secret, reactor.without)?;
+    let plan = sizes::plan(&file, layout.shards());
+    let shards = start(&file, plan, data_dir, &rules, &layout, &secret, reactor.without)?;
     let admin = Arc::new(Admin::new(shards.metrics.clone()));
     admin.set_partners(rules.partner_names());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
@@ -130,18 +133,19 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
         Options::Serve { config } => config.clone(),
         Options::Demo(_) => None,
     };
-    Server { shards, rules, admin, signals, secret, config, file }.tend().await
+    let pooled_max = plan.pooled_max();
+    Server { shards, rules, admin, signals, secret, config, file, pooled_max }.tend().await
 }
 
 fn start(
     file: &File,
+    plan: Plan,
     data_dir: Option<PathBuf>,
     rules: &Rules,
     layout: &Layout,
     secret: &Secret,
     without: Without,
 ) -> Result<Shards, String> {
-    let plan = sizes::plan(file, layout.shards());
     say::news(memory_plan(&sizes::numbers(&plan)).trim_end());
     let launch = Launch {
         runtime: file.server.runtime,
@@ -169,6 +173,8 @@ struct Server {
     /// The file that SIGHUP reads again.
     config: Option<PathBuf>,
     file: File,
+    /// Partner connections of one shard that a ruleset may come to.
+    pooled_max: usize,
 }
 
 impl Server {
@@ -206,12 +212,25 @@ impl Server {
             Ok(loaded) => {
                 let epoch = self.rules.ruleset.epoch + 1;
                 let (ruleset, _) = loaded.into_ruleset(&self.secret, epoch);
+                self.warn_of_pools(&ruleset);
                 self.rules = Rules::new(ruleset).await;
                 self.shards.load(&self.rules.ruleset, &|partner| self.rules.addresses(partner));
                 self.admin.set_partners(self.rules.partner_names());
                 say::news(format_args!("config read again: ruleset {epoch}. Ports, cores and sizes stay as they are"));
             }
             Err(fault) => say::warning(format_args!("the config in use stays.\n{fault}")),
+        }
+    }
+
+    /// Places for connections were counted at start.
+    fn warn_of_pools(&self, ruleset: &Ruleset) {
+        let pooled: usize = ruleset.partners.iter().map(|partner| partner.pool.connections_max).sum();
+        if pooled > self.pooled_max {
+            let pooled_max = self.pooled_max;
+            say::warning(format_args!(
+                "partners' `max_connections` come to {pooled}, and each core has room for {pooled_max} since the start: \
+                 beyond that, lookups are skipped until the next start"
+            ));
         }
     }
 

@@ -73,6 +73,8 @@ impl Lookup {
 /// Why a call ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
+    /// There was no place for one more connection: our doing, not the partner's.
+    Room,
     Connect,
     Reset,
     Protocol,
@@ -308,12 +310,14 @@ impl Shard {
             self.mark_overdue(index, call);
         } else {
             failure.counter(self.partner_totals(index)).increment();
-            if !failed {
+            if !failed && failure != Failure::Room {
                 self.epochs.of(epoch).partner(index).health.record(true);
             }
         }
-        let rules = self.rules_of(epoch);
-        self.note_failure(io.now(), uuid, &rules, index);
+        if failure != Failure::Room {
+            let rules = self.rules_of(epoch);
+            self.note_failure(io.now(), uuid, &rules, index);
+        }
         self.tell_jobs(io, call, false);
         self.forget(call);
     }
@@ -356,6 +360,7 @@ impl Shard {
 impl Failure {
     fn counter(self, totals: &PartnerTotals) -> &Counter {
         match self {
+            Failure::Room => &totals.skipped_cap,
             Failure::Connect => &totals.errors_connect,
             Failure::Reset => &totals.errors_reset,
             Failure::Protocol => &totals.errors_protocol,

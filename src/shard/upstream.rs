@@ -72,6 +72,7 @@ impl Shard {
         let address = runtime.addresses.get(runtime.next_address % runtime.addresses.len().max(1)).copied();
         runtime.next_address = runtime.next_address.wrapping_add(1);
         let Some(conn) = address.and_then(|address| io.connect(address)) else {
+            // No place of ours is free.
             if let Some(call) = runtime.pool.connect_failed(now_ns) {
                 self.fail_later(call);
             }

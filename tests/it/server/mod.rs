@@ -50,6 +50,8 @@ pub struct Options {
     pub without: Without,
     /// What profiles and ids may take, of all shards together.
     pub memory_bytes: usize,
+    /// Partner connections of one shard; none: what the plan says.
+    pub upstreams_max: Option<usize>,
 }
 
 impl Options {
@@ -62,6 +64,7 @@ impl Options {
             on_ready: None,
             without: Without::default(),
             memory_bytes: 64 << 20,
+            upstreams_max: None,
         }
     }
 }
@@ -94,6 +97,7 @@ impl Server {
         let ruleset = ruleset(config);
         let connections = ruleset.partners.iter().map(|partner| partner.pool.connections_max).sum();
         let plan = Plan::new(options.shards, options.connections_max, options.memory_bytes, connections);
+        let plan = Plan { upstreams_max: options.upstreams_max.unwrap_or(plan.upstreams_max), ..plan };
         let launch = Launch {
             runtime: options.runtime,
             ruleset: Arc::clone(&ruleset),

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pinion::config::file::Runtime;
+use pinion::metrics::PartnerTotals;
 use pinion::ruleset::Ruleset;
 
 use super::partner::{Act, Partner, json};
@@ -67,6 +68,8 @@ fn collect(server: &mut Server, mut retired: usize, expected: usize) {
 on_each_runtime!(
     parked_requests_finish_by_the_rules_they_began_with,
     rules_change_under_load_without_a_lost_call,
+    rules_change_while_all_connections_are_busy,
+    what_finds_no_place_is_not_held_against_the_partner,
     a_server_that_ends_answers_what_waits,
     a_server_that_ends_waits_no_longer_than_it_may,
 );
@@ -103,6 +106,61 @@ fn parked_requests_finish_by_the_rules_they_began_with(runtime: Runtime) {
     server.assert_quiet();
     server
         .wait_until("old connections closed", |server| server.gauge(|gauges| gauges.partner_connections.value()) <= 1);
+}
+
+fn rules_change_while_all_connections_are_busy(runtime: Runtime) {
+    const CONNECTIONS: u64 = 256;
+    let lock = Arc::default();
+    let guard = Mutex::lock(&lock).expect("no holder panics");
+    let partner = Partner::start(Act::Held(Arc::clone(&lock), json(PHOTO)));
+    let options = Options { partners: vec![partner.address], connections_max: 1_024, ..Options::on(runtime) };
+    let mut server = Server::start(&config(101), options);
+    let parked = park(&server, CONNECTIONS);
+    server.wait_until("all connections busy", |_| partner.requests() == CONNECTIONS);
+
+    load(&mut server, &ruleset(202, 2), partner.address);
+    server.wait_until("the new rules", |server| server.gauge(|gauges| gauges.epoch.value()) == 2);
+    partner.set(Act::Answer(Duration::ZERO, json(PHOTO)));
+    let mut client = server.connect();
+    for _ in 0..20 {
+        assert_eq!(visit(&mut client).ids("segments"), [100, 202]);
+    }
+    drop(guard);
+    for mut client in parked {
+        assert_eq!(client.receive().ids("segments"), [100, 101]);
+    }
+    let totals = |number: fn(&PartnerTotals) -> u64| number(&server.metrics()[0].partners[0].totals);
+    assert_eq!(totals(|totals| totals.hits.value()), CONNECTIONS + 20);
+    let failed = |totals: &PartnerTotals| {
+        totals.errors_connect.value() + totals.skipped_health.value() + totals.skipped_cap.value()
+    };
+    assert_eq!(totals(failed), 0);
+    drop(client);
+    server.assert_quiet();
+}
+
+fn what_finds_no_place_is_not_held_against_the_partner(runtime: Runtime) {
+    let lock = Arc::default();
+    let guard = Mutex::lock(&lock).expect("no holder panics");
+    let partner = Partner::start(Act::Held(Arc::clone(&lock), json(PHOTO)));
+    let options = Options { partners: vec![partner.address], upstreams_max: Some(2), ..Options::on(runtime) };
+    let server = Server::start(&config(101), options);
+    let parked = park(&server, 2);
+    server.wait_until("all places taken", |_| partner.requests() == 2);
+    let mut client = server.connect();
+    for _ in 0..50 {
+        assert_eq!(visit(&mut client).ids("segments"), [100], "at once, without the partner");
+    }
+    drop(guard);
+    for mut client in parked {
+        assert_eq!(client.receive().ids("segments"), [100, 101]);
+    }
+    assert_eq!(visit(&mut client).ids("segments"), [100, 101], "the partner counts as well as ever");
+    let totals = &server.metrics()[0].partners[0].totals;
+    assert_eq!(totals.skipped_cap.value(), 50);
+    assert_eq!(totals.errors_connect.value() + totals.skipped_health.value(), 0);
+    drop(client);
+    server.assert_quiet();
 }
 
 fn rules_change_under_load_without_a_lost_call(runtime: Runtime) {
