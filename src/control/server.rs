@@ -116,7 +116,7 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     let plan = sizes::plan(&file, layout.shards());
     let shards = start(&file, plan, data_dir, &rules, &layout, &secret, reactor.without)?;
     let admin = Arc::new(Admin::new(shards.metrics.clone()));
-    admin.set_partners(rules.partner_names());
+    admin.set_partners(shards.partners.clone());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
     let bound = bound.map_err(|error| format!("admin address {}: {error}", file.server.admin))?;
     if shards.runtime == Runtime::Glommio {
@@ -215,7 +215,7 @@ impl Server {
                 self.warn_of_pools(&ruleset);
                 self.rules = Rules::new(ruleset).await;
                 self.shards.load(&self.rules.ruleset, &|partner| self.rules.addresses(partner));
-                self.admin.set_partners(self.rules.partner_names());
+                self.admin.set_partners(self.shards.partners.clone());
                 say::news(format_args!("config read again: ruleset {epoch}. Ports, cores and sizes stay as they are"));
             }
             Err(fault) => say::warning(format_args!("the config in use stays.\n{fault}")),

@@ -13,7 +13,7 @@ use super::say;
 use crate::config::file::Runtime;
 use crate::identity::{OptOut, Secret};
 use crate::ids::{PartnerId, PartnerIndex, ShardId};
-use crate::metrics::ShardMetrics;
+use crate::metrics::{PartnerCounts, PartnerMetrics, ShardMetrics};
 use crate::reactor::mailbox::{Endpoint, mesh};
 use crate::reactor::{clocks, glommio, uring};
 use crate::ruleset::Ruleset;
@@ -47,6 +47,8 @@ pub struct Shards {
     post: Post,
     threads: Vec<JoinHandle<io::Result<()>>>,
     pub metrics: Vec<Arc<ShardMetrics>>,
+    /// What they count of the partners of the latest ruleset, in its order.
+    pub partners: Vec<PartnerCounts>,
     /// Where they listen.
     pub addresses: Vec<SocketAddr>,
     /// What they run on; not `Auto`.
@@ -80,13 +82,15 @@ impl Shards {
         let mut plan = launch.plan;
         let (opt_outs, post) = keep_opt_outs(launch, &mut plan, mailbox)?;
         let listeners = launch.listeners.clone();
-        let mut shards = Shards { post, threads: Vec::new(), metrics: Vec::new(), addresses: listeners, runtime };
+        let partners = counted(&launch.ruleset, &[], plan.shards);
+        let mut shards =
+            Shards { post, threads: Vec::new(), metrics: Vec::new(), partners, addresses: listeners, runtime };
         for endpoint in endpoints {
             let metrics = Arc::new(ShardMetrics::default());
             let setup = Setup {
                 id: endpoint.id(),
                 plan,
-                epoch: Box::new(Epoch::new(&launch.ruleset, addresses)),
+                epoch: Box::new(Epoch::new(&launch.ruleset, addresses, metrics_of(&shards.partners, endpoint.id()))),
                 metrics: Arc::clone(&metrics),
                 secret: launch.secret.clone(),
                 entropy: launch.entropy,
@@ -137,18 +141,20 @@ impl Shards {
 
     /// A new ruleset, for all shards.
     pub fn load(&mut self, ruleset: &Arc<Ruleset>, addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>) {
-        self.tell(|| Message::Epoch(Box::new(Epoch::new(ruleset, addresses))));
+        self.partners = counted(ruleset, &self.partners, self.threads.len() as u16);
+        let epoch = |shard| Epoch::new(ruleset, addresses, metrics_of(&self.partners, shard));
+        self.tell(|shard| Message::Epoch(Box::new(epoch(shard))));
     }
 
     /// A partner's addresses, resolved anew.
     pub fn move_partner(&mut self, partner: PartnerId, addresses: &[SocketAddr]) {
-        self.tell(|| Message::Addresses { partner, addresses: addresses.into() });
+        self.tell(|_| Message::Addresses { partner, addresses: addresses.into() });
     }
 
     /// From now on no new clients; shards end when all is answered, or after `patience_ns`.
     pub fn drain(&mut self, patience_ns: u64) {
         let deadline_ns = clocks::read_mono_ns().saturating_add(patience_ns);
-        self.tell(|| Message::Drain { deadline_ns });
+        self.tell(|_| Message::Drain { deadline_ns });
     }
 
     /// How many rulesets shards have sent back to be freed since the last call, counted for each shard.
@@ -178,9 +184,24 @@ impl Shards {
         result
     }
 
-    fn tell(&mut self, message: impl Fn() -> Message) {
-        (0..self.threads.len() as u16).for_each(|shard| self.post.tell(ShardId(shard), message()));
+    fn tell(&self, message: impl Fn(ShardId) -> Message) {
+        (0..self.threads.len() as u16).map(ShardId).for_each(|shard| self.post.tell(shard, message(shard)));
     }
+}
+
+/// What is counted of a ruleset's partners: of those that there were before, as it was. One that left is forgotten
+/// with the last ruleset that has it.
+fn counted(ruleset: &Ruleset, before: &[PartnerCounts], shards: u16) -> Vec<PartnerCounts> {
+    let counts = |id| match before.iter().find(|known| known.id == id) {
+        Some(known) => known.shards.clone(),
+        None => (0..shards).map(|_| Arc::default()).collect(),
+    };
+    let partners = ruleset.partners.iter();
+    partners.map(|new| PartnerCounts { id: new.id, name: new.name.clone(), shards: counts(new.id) }).collect()
+}
+
+fn metrics_of(partners: &[PartnerCounts], shard: ShardId) -> impl Fn(PartnerIndex) -> Arc<PartnerMetrics> {
+    move |index| Arc::clone(&partners[usize::from(index.0)].shards[usize::from(shard.0)])
 }
 
 /// Reads the opt-outs that hold, and starts who keeps the next ones. What is held stays held, whatever `plan` says.

@@ -104,3 +104,16 @@ impl Plan {
         usize::from(self.shards) * (self.small_buffers * BUFFER_SMALL_BYTES + self.large_buffers * BUFFER_LARGE_BYTES)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_rulesets_have_places_for_their_connections() {
+        let of = |partner_connections| Plan::new(2, 1_024, 64 << 20, partner_connections);
+        assert_eq!((of(300).upstreams_max, of(300).pooled_max(), of(300).calls_max), (600, 300, 1_200));
+        assert_eq!((of(0).pooled_max(), of(0).calls_max), (POOLED_MIN, CALLS_MIN), "a reload can add a partner");
+        assert_eq!(of(1 << 20).pooled_max(), CALLS_MAX);
+    }
+}

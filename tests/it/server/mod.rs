@@ -23,7 +23,7 @@ use pinion::control::shards::{Launch, Shards};
 use pinion::http::response::{Answer, ResponseParser};
 use pinion::identity::Secret;
 use pinion::ids::ShardId;
-use pinion::metrics::{Gauges, ShardMetrics, Totals};
+use pinion::metrics::{Gauges, PartnerCounts, PartnerMetrics, PartnerTotals, ShardMetrics, Totals};
 use pinion::reactor::uring::Without;
 use pinion::ruleset::Ruleset;
 use pinion::shard::Plan;
@@ -124,6 +124,20 @@ impl Server {
 
     pub fn metrics(&self) -> &[Arc<ShardMetrics>] {
         &self.shards.as_ref().expect("it runs until it is dropped").metrics
+    }
+
+    /// What the first shard counts of a partner, by its place in the ruleset.
+    pub fn partner(&self, index: usize) -> &PartnerMetrics {
+        &self.partners()[index].shards[0]
+    }
+
+    pub fn partners(&self) -> &[PartnerCounts] {
+        &self.shards.as_ref().expect("it runs until it is dropped").partners
+    }
+
+    /// A number of one partner over all shards.
+    pub fn partner_total(&self, index: usize, number: impl Fn(&PartnerTotals) -> u64) -> u64 {
+        self.partners()[index].shards.iter().map(|metrics| number(&metrics.totals)).sum()
     }
 
     /// A number over all shards.
