@@ -209,7 +209,7 @@ fn keep_opt_outs(launch: &Launch, plan: &mut Plan, mailbox: Endpoint<Message>) -
     let Some(folder) = &launch.data_dir else {
         return Ok((Arc::new([]), Post::start(mailbox, Keeper::new((), plan.shards, 0, plan.opt_outs_max))?));
     };
-    let (log, recovered) = Log::open(folder, clocks::read().wall_ms)?;
+    let (log, recovered) = Log::open(folder, &launch.secret, clocks::read().wall_ms)?;
     if recovered.damaged > 0 {
         say::warning(format_args!("{} damaged records in the log of opt-outs are lost", recovered.damaged));
     }
