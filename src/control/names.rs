@@ -30,6 +30,16 @@ impl Name {
         Name { partner, host: host.to_owned(), port, addresses: Box::default() }
     }
 
+    /// With the addresses that are known of the same host and port already: a name that can't be resolved just now
+    /// keeps them.
+    pub fn known_from(mut self, before: &[Name]) -> Name {
+        let known = before.iter().find(|known| known.host == self.host && known.port == self.port);
+        if let Some(known) = known {
+            self.addresses.clone_from(&known.addresses);
+        }
+        self
+    }
+
     /// Asks anew. `true`: the addresses changed. A failure leaves those that were known.
     ///
     /// # Errors
@@ -68,6 +78,17 @@ mod tests {
         assert_eq!(name.refresh().await, Ok(true));
         assert_eq!(*name.addresses, ["127.0.0.1:81".parse().unwrap()]);
         assert_eq!(name.refresh().await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn who_is_asked_for_again_keeps_what_was_known() {
+        let mut name = Name::new(PartnerId(1), "no such host", 81);
+        name.addresses = ["10.0.0.1:81".parse().unwrap()].into();
+        let before = [Name::new(PartnerId(1), "other host", 81), name];
+        let mut again = Name::new(PartnerId(2), "no such host", 81).known_from(&before);
+        assert!(again.refresh().await.is_err());
+        assert_eq!(again.addresses, before[1].addresses);
+        assert!(Name::new(PartnerId(1), "no such host", 82).known_from(&before).addresses.is_empty());
     }
 
     #[tokio::test]

@@ -26,12 +26,14 @@ pub(super) struct Change {
 }
 
 impl Rules {
-    /// Resolves all names before anything serves; those that can't be resolved now are tried again later.
-    pub(super) async fn new(ruleset: Ruleset) -> Rules {
+    /// Resolves all names before anything serves; those that can't be resolved now are tried again later. `before`:
+    /// the rules that these replace, whose addresses count until there are newer ones.
+    pub(super) async fn new(ruleset: Ruleset, before: Option<&Rules>) -> Rules {
+        let known = before.map_or(&[][..], |before| &before.names);
         let mut asking = JoinSet::new();
         for (partner, fixed) in ruleset.partners.iter().zip(&ruleset.partner_addresses) {
             if fixed.is_empty() {
-                let mut name = Name::new(partner.id, &partner.url.host, partner.url.port);
+                let mut name = Name::new(partner.id, &partner.url.host, partner.url.port).known_from(known);
                 asking.spawn(async move {
                     refresh(&mut name).await;
                     name

@@ -108,7 +108,7 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     let secret = secret::of(&loaded.file.server).map_err(|error| error.to_string())?;
     let (ruleset, mut file) = loaded.into_ruleset(&secret, 1);
     file.server.runtime = reactor.runtime.unwrap_or(file.server.runtime);
-    let rules = Rules::new(ruleset).await;
+    let rules = Rules::new(ruleset, None).await;
     let layout = Layout::of(&file.server);
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
     // What a demo's visitors want is over when it ends.
@@ -213,7 +213,7 @@ impl Server {
                 let epoch = self.rules.ruleset.epoch + 1;
                 let (ruleset, _) = loaded.into_ruleset(&self.secret, epoch);
                 self.warn_of_pools(&ruleset);
-                self.rules = Rules::new(ruleset).await;
+                self.rules = Rules::new(ruleset, Some(&self.rules)).await;
                 self.shards.load(&self.rules.ruleset, &|partner| self.rules.addresses(partner));
                 self.admin.set_partners(self.shards.partners.clone());
                 say::news(format_args!("config read again: ruleset {epoch}. Ports, cores and sizes stay as they are"));
