@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::admin::{self, Admin};
 use super::cores::Layout;
+use super::owners::Owners;
 use super::rules::Rules;
 use super::shards::{Launch, Shards};
 use super::{say, secret, sizes};
@@ -108,6 +109,8 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     let secret = secret::of(&loaded.file.server).map_err(|error| error.to_string())?;
     let (ruleset, mut file) = loaded.into_ruleset(&secret, 1);
     file.server.runtime = reactor.runtime.unwrap_or(file.server.runtime);
+    let mut owners = Owners::default();
+    owners.take(&ruleset)?;
     let rules = Rules::new(ruleset, None).await;
     let layout = Layout::of(&file.server);
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
@@ -134,7 +137,7 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
         Options::Demo(_) => None,
     };
     let pooled_max = plan.pooled_max();
-    Server { shards, rules, admin, signals, secret, config, file, pooled_max }.tend().await
+    Server { shards, rules, admin, signals, secret, config, file, owners, pooled_max }.tend().await
 }
 
 fn start(
@@ -173,6 +176,7 @@ struct Server {
     /// The file that SIGHUP reads again.
     config: Option<PathBuf>,
     file: File,
+    owners: Owners,
     /// Partner connections of one shard that a ruleset may come to.
     pooled_max: usize,
 }
@@ -202,16 +206,20 @@ impl Server {
         self.drain().await
     }
 
-    /// The config file, read again. A file with faults changes nothing.
+    /// The config file, read again. One with faults, or that moves ids between accounts, changes nothing.
     async fn reload(&mut self) {
         let Some(path) = &self.config else {
             say::warning("there is no config file to read again");
             return;
         };
-        match ConfigText::read(Some(path)).and_then(|text| text.load()) {
-            Ok(loaded) => {
-                let epoch = self.rules.ruleset.epoch + 1;
-                let (ruleset, _) = loaded.into_ruleset(&self.secret, epoch);
+        let epoch = self.rules.ruleset.epoch + 1;
+        let read = ConfigText::read(Some(path)).and_then(|text| {
+            let (ruleset, _) = text.load()?.into_ruleset(&self.secret, epoch);
+            self.owners.take(&ruleset)?;
+            Ok(ruleset)
+        });
+        match read {
+            Ok(ruleset) => {
                 self.warn_of_pools(&ruleset);
                 self.rules = Rules::new(ruleset, Some(&self.rules)).await;
                 self.shards.load(&self.rules.ruleset, &|partner| self.rules.addresses(partner));
