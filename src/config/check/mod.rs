@@ -2,10 +2,11 @@
 //! lookups that makes, and what each partner would be sent.
 
 mod effective;
+mod hidden;
 mod sample;
 
 use super::compile::{Grouped, Places, expressions};
-use super::file::File;
+use super::file::{self, File};
 use super::plan::{Numbers, PoolNumbers, lookup_rates, memory_plan};
 use super::source::{ConfigError, Source};
 use crate::limits::PARTNER_REQUEST_BYTES_MAX;
@@ -14,13 +15,19 @@ use crate::partner::settings::Partner;
 use crate::ruleset::Ruleset;
 use crate::template::{Rendered, Writer};
 pub use effective::effective_config;
+use hidden::hidden_request;
 use sample::SampleVisitor;
 
 /// All there is to tell. `source` is the text that `file` was read from, `ruleset` what became of it.
 pub fn report(file: &File, source: &Source<'_>, ruleset: &Ruleset, numbers: &Numbers) -> String {
     let warnings = warnings(file, source, ruleset);
     let drawn: String = warnings.iter().map(|warning| format!("{warning}\n\n")).collect();
-    let requests: String = ruleset.partners.iter().map(|partner| sample_request(ruleset, partner)).collect();
+    let requests: String = file
+        .partners
+        .iter()
+        .zip(&ruleset.partners)
+        .map(|(entry, partner)| sample_request(ruleset, entry, partner))
+        .collect();
     let sections = [
         ("warnings", drawn),
         ("effective config", effective_config(file)),
@@ -50,7 +57,7 @@ pub fn warnings(file: &File, source: &Source<'_>, ruleset: &Ruleset) -> Vec<Conf
 }
 
 fn pools<'f>(file: &'f File, ruleset: &Ruleset) -> Vec<PoolNumbers<'f>> {
-    let pool = |(entry, partner): (&'f super::file::Partner, &Partner)| PoolNumbers {
+    let pool = |(entry, partner): (&'f file::Partner, &Partner)| PoolNumbers {
         name: entry.name.get_ref(),
         connections_max: partner.pool.connections_max,
         expected_ms: entry.expected_ms.as_ref().map_or(partner.timeout_ms, |expected| *expected.get_ref()),
@@ -59,7 +66,7 @@ fn pools<'f>(file: &'f File, ruleset: &Ruleset) -> Vec<PoolNumbers<'f>> {
 }
 
 /// The request that the partner would be sent for a visitor about whom everything is known.
-pub fn sample_request(ruleset: &Ruleset, partner: &Partner) -> String {
+fn sample_request(ruleset: &Ruleset, entry: &file::Partner, partner: &Partner) -> String {
     let mut room = vec![0; PARTNER_REQUEST_BYTES_MAX];
     let mut out = Writer::new(&mut room);
     let account = &ruleset.accounts[usize::from(partner.account.0)];
@@ -68,7 +75,7 @@ pub fn sample_request(ruleset: &Ruleset, partner: &Partner) -> String {
     let title = format!("# {} of {}, to {scheme}://{}", partner.name, account.alias, partner.url.authority);
     match write_request(partner, &values, &mut out) {
         Rendered::Ok(_) => {
-            let request = String::from_utf8_lossy(out.bytes()).replace("\r\n", "\n");
+            let request = hidden_request(&String::from_utf8_lossy(out.bytes()), &entry.headers);
             format!("{title}\n{}\n\n", request.trim_end())
         }
         Rendered::Overflow => format!("{title}\nthe request is longer than {PARTNER_REQUEST_BYTES_MAX} bytes\n\n"),
