@@ -54,6 +54,12 @@ pub(crate) fn short_word(text: &[u8]) -> u64 {
     }
 }
 
+/// [`short_word`] of a text that is that short.
+#[inline(always)]
+pub(crate) fn as_word(text: &[u8]) -> Option<u64> {
+    (text.len() <= 8).then(|| short_word(text))
+}
+
 /// Where the first byte stands that `marks` marks.
 #[inline(always)]
 pub(crate) fn first(text: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {

@@ -5,7 +5,7 @@ use pinion::ids::{DataSourceId, SegmentId, Signal, TraitId};
 use pinion::profile::history::{History, MinuteEntry, TraitEntry};
 use pinion::rules::oracle::Oracle;
 use pinion::rules::{Matcher, MatcherOptions, TraitRule};
-use pinion::segments::{Program, SegmentRule};
+use pinion::segments::{Folders, Program, SegmentRule};
 
 /// `key=value&key=value` as it stands, then an expression: matcher and oracle agree.
 pub fn rules(data: &[u8]) {
@@ -39,13 +39,14 @@ pub fn rules(data: &[u8]) {
     }
 }
 
-/// Four bytes for each realisation, of traits 1 to 4; after a zero an expression. Until the minute that evaluation
-/// tells, its result stays.
+/// Four bytes for each realisation, of traits 1 to 4; after a zero an expression over them and the folders 5 to 7. Until
+/// the minute that evaluation tells, its result stays.
 pub fn segments(data: &[u8]) {
     let end = data.chunks_exact(4).position(|chunk| chunk[0] == 0).map_or(data.len(), |at| 4 * at);
     let Some(Ok(expression)) = data.get(end + 1..).map(std::str::from_utf8) else { return };
     let rules = [SegmentRule { id: SegmentId(1), expression: expression.to_owned() }];
-    let Ok(program) = Program::compile(&rules, &|id| (1..=4).contains(&id.0)) else { return };
+    let is_trait = |id: TraitId| (1..=4).contains(&id.0);
+    let Ok(program) = Program::compile_with(&rules, &is_trait, &folders()) else { return };
     let noon: Minute = 20_000 * 1_440 + 720;
     let (mut entries, mut minutes) = (Vec::<TraitEntry>::new(), Vec::new());
     for chunk in data[..end].chunks_exact(4) {
@@ -72,4 +73,10 @@ pub fn segments(data: &[u8]) {
     for minute in [noon + (last - noon) / 2, last] {
         assert_eq!(at(minute).1, segments, "in minute {minute} already, not only in {changes_at}");
     }
+}
+
+/// One of traits, one with a folder, one that shares traits with it.
+fn folders() -> Folders {
+    let folder = |id, children: &[u32]| (TraitId(id), children.iter().copied().map(TraitId).collect());
+    Folders::compile(&[folder(5, &[1, 2]), folder(6, &[5, 3]), folder(7, &[2, 4])]).expect("good folders")
 }

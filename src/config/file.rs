@@ -16,7 +16,7 @@ use super::reader;
 use super::source::{ConfigError, Source};
 use super::validate::validate;
 use super::values::{ByteSize, Network, Secret, Token};
-pub use destination::{Destination, DestinationKind, DestinationTag};
+pub use destination::{Destination, DestinationKind, DestinationPlatform, DestinationTag};
 pub use id_sync::IdSync;
 pub use limits::Limits;
 pub use partner::{AnswerFormat, Method, Mode, OnAbsence, Partner, SentId, UserId};

@@ -1,6 +1,7 @@
 //! What the types alone don't promise: references lead somewhere and stay within one account, names are unique and well
 //! formed, numbers are in range, and nothing private gets into what leaves the server.
 
+mod destination;
 mod folder;
 mod id_sync;
 mod partner;
@@ -11,7 +12,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::file::{Account, DataSource, DerivedSignal, Destination, DestinationKind, File, Segment, Server, Trait};
+use super::file::{Account, DataSource, DerivedSignal, File, Segment, Server, Trait};
 use super::global::{is_global, is_global_code};
 use super::reader::Faults;
 use super::values::ByteSize;
@@ -26,7 +27,6 @@ const NODE_BYTES_MAX: usize = 64;
 const VENDORS_MAX: u16 = 4_095;
 /// A consent string has 12 bits for its platform.
 const PLATFORMS_MAX: u16 = 4_095;
-const COOKIE_DAYS_MAX: u16 = 3_650;
 /// Thirty days: whose id was abused by others gets it back some time.
 const DENY_S_MAX: u32 = 2_592_000;
 /// A list in [`File`] is indexed with 16 bits.
@@ -45,7 +45,7 @@ pub(super) fn validate(file: &File, faults: &mut Faults<'_>) {
     file.segments.iter().for_each(|segment| check_segment(segment, &known, faults));
     file.derived_signals.iter().for_each(|derived| check_derived_signal(derived, &known, faults));
     file.partners.iter().for_each(|entry| partner::check(entry, &known, faults));
-    file.destinations.iter().for_each(|destination| check_destination(destination, &known, faults));
+    file.destinations.iter().for_each(|destination| destination::check(destination, &known, faults));
     id_sync::check_all(&file.id_syncs, &known, faults);
 }
 
@@ -258,99 +258,6 @@ fn check_derived_signal(entry: &DerivedSignal, known: &Known<'_>, faults: &mut F
         if value.get_ref().chars().count() > DERIVED_CHARACTERS_MAX {
             let message = format!("longer than {DERIVED_CHARACTERS_MAX} characters");
             faults.add(value.span(), message, "derived signals are short: match a part with a trait instead");
-        }
-    }
-}
-
-fn check_destination(entry: &Destination, known: &Known<'_>, faults: &mut Faults<'_>) {
-    let account = entry.account.get_ref().as_str();
-    check_filled(&entry.name, faults);
-    known.check_account(&entry.account, faults);
-    check_vendor(&entry.vendor_id, faults);
-    for id in &entry.segments {
-        match known.segments.get(id.get_ref()) {
-            Some(&owner) if owner == account => {}
-            Some(owner) => {
-                let message = format!("segment {} belongs to account `{owner}`", id.get_ref());
-                faults.add(id.span(), message, format!("use segments of account `{account}`"));
-            }
-            None => {
-                let message = format!("there is no segment {}", id.get_ref());
-                faults.add(id.span(), message, "give the `id` of one of the `[[segment]]` tables");
-            }
-        }
-    }
-    check_destination_kind(entry, faults);
-    for text in [&entry.url, &entry.secure_url].into_iter().flatten().chain(entry.cookie_values.values()) {
-        known.check_template(text, account, faults);
-    }
-    if let Some(url) = &entry.secure_url
-        && !["https://", "//", "%http_proto%://"].iter().any(|start| url.get_ref().starts_with(start))
-    {
-        faults.add(url.span(), "the secure URL is not secure", "begin it with https://");
-    }
-    if let (Some(first), Some(last)) = (&entry.first_day, &entry.last_day)
-        && first.get_ref() > last.get_ref()
-    {
-        faults.add(last.span(), "the last day is before the first", "exchange them");
-    }
-    if let Some(name) = &entry.cookie_name {
-        check_text(name, text::is_token, "letters, digits and !#$%&'*+-.^_`|~", faults);
-    }
-    if let Some(domain) = &entry.cookie_domain {
-        let is_domain = |domain: &str| text::is_domain(domain.strip_prefix('.').unwrap_or(domain));
-        check_text(domain, is_domain, "a domain in lower case, like `.example.com`", faults);
-    }
-    if let Some(days) = &entry.cookie_ttl_days {
-        check_range(days, 1, COOKIE_DAYS_MAX, faults);
-    }
-    let segments: BTreeSet<String> = entry.segments.iter().map(|id| id.get_ref().to_string()).collect();
-    let mut urls = [&entry.url, &entry.secure_url].into_iter().flatten();
-    if entry.url.is_some() && !urls.any(|url| names_alias(url.get_ref())) {
-        for text in entry.url_values.values().chain(&entry.url_delimiter) {
-            faults.add(text.span(), "the URL has no `%alias%` for it", "write `%alias%` where it is to stand");
-        }
-    }
-    for segment in entry.cookie_values.keys().chain(entry.url_values.keys()) {
-        if !segments.contains(segment.get_ref()) {
-            let message = format!("`{}` is none of the destination's segments", segment.get_ref());
-            faults.add(segment.span(), message, "name one of `segments` by its id");
-        }
-    }
-}
-
-fn names_alias(url: &str) -> bool {
-    let url = url.to_ascii_lowercase();
-    url.contains("%alias%") || url.contains("%alias!%")
-}
-
-/// Keys of the one kind are needed or allowed, those of the other are not.
-fn check_destination_kind(entry: &Destination, faults: &mut Faults<'_>) {
-    let cookie = [
-        ("cookie_name", entry.cookie_name.as_ref().map(Spanned::span)),
-        ("cookie_domain", entry.cookie_domain.as_ref().map(Spanned::span)),
-        ("cookie_ttl_days", entry.cookie_ttl_days.as_ref().map(Spanned::span)),
-        ("cookie_key", entry.cookie_key.as_ref().map(Spanned::span)),
-        ("cookie_separator", entry.cookie_separator.as_ref().map(Spanned::span)),
-        ("cookie_values", entry.cookie_values.keys().next().map(Spanned::span)),
-    ];
-    let url = [
-        ("url", entry.url.as_ref().map(Spanned::span)),
-        ("secure_url", entry.secure_url.as_ref().map(Spanned::span)),
-        ("url_values", entry.url_values.keys().next().map(Spanned::span)),
-        ("url_delimiter", entry.url_delimiter.as_ref().map(Spanned::span)),
-        ("tag", entry.tag.as_ref().map(Spanned::span)),
-    ];
-    let (needed, foreign): (&[_], &[_]) = match entry.kind.get_ref() {
-        DestinationKind::Cookie => (&cookie[..1], &url),
-        DestinationKind::Url => (&url[..1], &cookie),
-    };
-    for (name, _) in needed.iter().filter(|(_, found)| found.is_none()) {
-        faults.add(entry.kind.span(), format!("`{name}` is missing"), "this kind of destination needs it");
-    }
-    for (name, found) in foreign {
-        if let Some(span) = found {
-            faults.add(span.clone(), format!("`{name}` means nothing for this kind"), "take it away, or change `kind`");
         }
     }
 }

@@ -5,57 +5,52 @@
 //! that is used again ([`Entries`]); what doesn't fit is left out and counted.
 #![forbid(unsafe_code)]
 
+mod conditions;
 mod entries;
 mod settings;
 
+pub use conditions::{Conditions, Occasion, Pages, Platforms};
 pub use entries::{CookieEntry, Entries, UrlEntry};
 pub use settings::{
     CookieSettings, DestinationError, DestinationKind, DestinationSettings, Destinations, UrlSettings, UrlTag,
 };
 
-use crate::clock::Day;
+use crate::event::call::Platform;
 use crate::ids::SegmentId;
 use crate::template::{Encoding, MacroValues, Rendered, Sink, Template, Writer};
 use settings::{CookieDestination, UrlDestination};
-
-/// Who carries out the entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Platform {
-    /// The iframe, which replaces the macros that it knows itself.
-    Browser,
-    /// A mobile SDK: it replaces nothing and needs absolute URLs.
-    Mobile,
-}
 
 impl Destinations {
     /// Adds the cookies for a visitor who is in `segments` (ascending). `is_allowed` judges a destination's vendor.
     pub fn cookie_entries(
         &self,
         segments: &[SegmentId],
-        today: Day,
+        occasion: &Occasion<'_>,
         is_allowed: impl Fn(Option<u16>) -> bool,
         values: &impl MacroValues,
         entries: &mut Entries,
     ) {
-        for cookie in self.cookies.iter().filter(|cookie| is_allowed(cookie.vendor_id) && cookie.days.contains(&today))
-        {
+        let is_meant = |cookie: &&CookieDestination| {
+            cookie.conditions.are_met(occasion, &is_allowed) && cookie.pages.contain(occasion.page_host)
+        };
+        for cookie in self.cookies.iter().filter(is_meant) {
             entries.push_cookie(cookie.ttl_days, |out| cookie.write(segments, values, out));
         }
     }
 
-    /// Adds the URLs to fire for a visitor who is in `segments` (ascending).
+    /// Adds the URLs to fire for a visitor who is in `segments` (ascending). The iframe replaces the macros that it
+    /// knows itself; an app replaces nothing, and needs whole URLs.
     pub fn url_entries(
         &self,
         segments: &[SegmentId],
-        today: Day,
+        occasion: &Occasion<'_>,
         is_allowed: impl Fn(Option<u16>) -> bool,
         values: &impl MacroValues,
-        platform: Platform,
         entries: &mut Entries,
     ) {
-        let is_meant = |url: &&UrlDestination| {
-            is_allowed(url.vendor_id) && url.days.contains(&today) && is_in_any(segments, &url.segments)
-        };
+        let platform = occasion.platform;
+        let is_meant =
+            |url: &&UrlDestination| url.conditions.are_met(occasion, &is_allowed) && is_in_any(segments, &url.segments);
         for url in self.urls.iter().filter(is_meant) {
             let aliases = url.aliases_of(segments);
             if url.names_alias && url.delimiter.is_none() {
@@ -140,16 +135,14 @@ fn render_url(
     platform: Platform,
     out: &mut Writer<'_>,
 ) -> Rendered {
-    match platform {
-        Platform::Browser => template.render_alias(values, alias, true, out),
-        Platform::Mobile => {
-            let scheme: &[u8] = if template.text().starts_with("//") { b"https:" } else { b"" };
-            out.push(scheme);
-            match template.render_alias(values, alias, false, out) {
-                Rendered::Ok(len) => Rendered::Ok(scheme.len() + len),
-                stopped => stopped,
-            }
-        }
+    if !platform.is_mobile() {
+        return template.render_alias(values, alias, true, out);
+    }
+    let scheme: &[u8] = if template.text().starts_with("//") { b"https:" } else { b"" };
+    out.push(scheme);
+    match template.render_alias(values, alias, false, out) {
+        Rendered::Ok(len) => Rendered::Ok(scheme.len() + len),
+        stopped => stopped,
     }
 }
 

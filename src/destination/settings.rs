@@ -1,8 +1,8 @@
 //! An account's destinations: as configured, and compiled.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
-use crate::clock::Day;
+use super::conditions::{Conditions, Pages};
 use crate::ids::SegmentId;
 use crate::template::{Macro, Template};
 
@@ -10,10 +10,7 @@ use crate::template::{Macro, Template};
 #[derive(Clone, Debug)]
 pub struct DestinationSettings {
     pub id: u32,
-    /// The vendor whose consent is asked for, beside the operator's own.
-    pub vendor_id: Option<u16>,
-    /// On which days it does anything.
-    pub days: RangeInclusive<Day>,
+    pub conditions: Conditions,
     pub kind: DestinationKind,
 }
 
@@ -29,6 +26,7 @@ pub struct CookieSettings {
     pub name: String,
     /// `.example.com`; empty: that of the page, whichever it is.
     pub domain: String,
+    pub pages: Pages,
     pub ttl_days: u32,
     pub key: Option<String>,
     pub separator: String,
@@ -60,12 +58,13 @@ pub enum UrlTag {
 pub struct Destinations {
     pub(super) cookies: Vec<CookieDestination>,
     pub(super) urls: Vec<UrlDestination>,
+    ask_for_pages: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct CookieDestination {
-    pub(super) vendor_id: Option<u16>,
-    pub(super) days: RangeInclusive<Day>,
+    pub(super) conditions: Conditions,
+    pub(super) pages: Pages,
     pub(super) name: String,
     pub(super) domain: String,
     pub(super) ttl_days: u32,
@@ -77,8 +76,7 @@ pub(super) struct CookieDestination {
 #[derive(Clone, Debug)]
 pub(super) struct UrlDestination {
     pub(super) id: u32,
-    pub(super) vendor_id: Option<u16>,
-    pub(super) days: RangeInclusive<Day>,
+    pub(super) conditions: Conditions,
     pub(super) tag: UrlTag,
     pub(super) url: Template,
     pub(super) secure_url: Option<Template>,
@@ -129,6 +127,7 @@ impl Destinations {
                 errors.push(DestinationError { id: destination.id, field, message, span });
             }
         }
+        destinations.ask_for_pages = destinations.cookies.iter().any(|cookie| cookie.pages != Pages::All);
         if errors.is_empty() { Ok(destinations) } else { Err(errors) }
     }
 
@@ -136,11 +135,9 @@ impl Destinations {
         self.cookies.is_empty() && self.urls.is_empty()
     }
 
-    /// The macros of all texts: for the check that none of them names a private signal by a detour.
-    pub fn macros(&self) -> impl Iterator<Item = &Macro> {
-        let values = self.cookies.iter().flat_map(|cookie| &cookie.values).map(|(_, value)| value);
-        let urls = self.urls.iter().flat_map(|url| std::iter::once(&url.url).chain(&url.secure_url));
-        values.chain(urls).flat_map(Template::macros)
+    /// Whether any of them is not for all pages.
+    pub fn ask_for_pages(&self) -> bool {
+        self.ask_for_pages
     }
 }
 
@@ -169,8 +166,8 @@ fn compile_cookie(destination: &DestinationSettings, cookie: &CookieSettings) ->
         values.push((*segment, compile_text("values", value, is_cookie_byte)?));
     }
     Ok(CookieDestination {
-        vendor_id: destination.vendor_id,
-        days: destination.days.clone(),
+        conditions: destination.conditions.clone(),
+        pages: cookie.pages.clone(),
         name: cookie.name.clone(),
         domain: cookie.domain.clone(),
         ttl_days: cookie.ttl_days,
@@ -198,8 +195,7 @@ fn compile_url(destination: &DestinationSettings, url: &UrlSettings) -> Result<U
     }
     Ok(UrlDestination {
         id: destination.id,
-        vendor_id: destination.vendor_id,
-        days: destination.days.clone(),
+        conditions: destination.conditions.clone(),
         tag: url.tag,
         url: address,
         secure_url,

@@ -7,14 +7,14 @@ use std::fmt::Write;
 
 use super::*;
 use crate::clock::Day;
+use crate::event::host;
 use crate::limits::{DESTINATION_BYTES_MAX, DESTINATION_ENTRIES_MAX};
 use crate::template::sample::Sample;
 
 fn url(id: u32, url: &str, secure_url: Option<&str>, segments: &[u32]) -> DestinationSettings {
     DestinationSettings {
         id,
-        vendor_id: None,
-        days: 0..=Day::MAX,
+        conditions: Conditions::default(),
         kind: DestinationKind::Url(UrlSettings {
             tag: UrlTag::Img,
             url: url.to_owned(),
@@ -41,11 +41,11 @@ fn aliases(id: u32, address: &str, aliases: &[(u32, &str)], delimiter: Option<&s
 fn cookie(id: u32, key: Option<&str>, values: &[(u32, &str)]) -> DestinationSettings {
     DestinationSettings {
         id,
-        vendor_id: None,
-        days: 0..=Day::MAX,
+        conditions: Conditions::default(),
         kind: DestinationKind::Cookie(CookieSettings {
             name: format!("c{id}"),
             domain: ".example.com".to_owned(),
+            pages: Pages::All,
             ttl_days: 30,
             key: key.map(str::to_owned),
             separator: ",".to_owned(),
@@ -55,12 +55,24 @@ fn cookie(id: u32, key: Option<&str>, values: &[(u32, &str)]) -> DestinationSett
 }
 
 fn destinations() -> Destinations {
-    let vendor = |settings| DestinationSettings { vendor_id: Some(755), ..settings };
-    let within = |settings, days| DestinationSettings { days, ..settings };
+    let when = |settings, conditions| DestinationSettings { conditions, ..settings };
+    let vendor = |settings| when(settings, Conditions { vendor_id: Some(755), ..Conditions::default() });
+    let within = |settings, days| when(settings, Conditions { days, ..Conditions::default() });
+    let on = |settings, platforms: &[Platform]| {
+        let platforms = platforms.iter().copied().collect();
+        when(settings, Conditions { platforms, ..Conditions::default() })
+    };
+    let for_pages = |id, pages| {
+        let settings = cookie(id, None, &[(21, "paged")]);
+        let DestinationKind::Cookie(cookie) = settings.kind else { unreachable!("it is one") };
+        DestinationSettings { kind: DestinationKind::Cookie(CookieSettings { pages, ..cookie }), ..settings }
+    };
+    let hosts = || ["shop.example".into(), "www.news.example".into(), "192.0.2.7".into()].into();
     let several_keys = DestinationSettings {
         kind: DestinationKind::Cookie(CookieSettings {
             name: "keys".to_owned(),
             domain: String::new(),
+            pages: Pages::All,
             ttl_days: 1,
             key: None,
             separator: "&".to_owned(),
@@ -87,6 +99,12 @@ fn destinations() -> Destinations {
         aliases(26, "//f.example/?s=%alias%&u=%did%", &[(19, "b c"), (18, "a,b"), (20, "z")], None),
         aliases(27, "//g.example/?s=%Alias%&u=%did%", &[(19, "b c"), (18, "a,b"), (20, "z")], Some("|")),
         aliases(28, "//h.example/", &[(20, "unused")], None),
+        for_pages(6, Pages::Only(hosts())),
+        for_pages(7, Pages::Except(hosts())),
+        on(cookie(8, None, &[(22, "browsers")]), &[Platform::Browser]),
+        on(url(29, "//browsers.example/", None, &[22]), &[Platform::Browser]),
+        on(url(30, "//apps.example/", None, &[22]), &[Platform::Ios, Platform::Android]),
+        on(url(31, "//ios.example/", None, &[22]), &[Platform::Ios]),
     ])
     .unwrap()
 }
@@ -112,27 +130,48 @@ fn cases() {
     assert!(failures.is_empty(), "\n{failures}");
 }
 
+/// What comes out for each of the case's pages, once if it is the same for all.
 fn run(destinations: &Destinations, head: &str, entries: &mut Entries) -> String {
     let mut values = Sample { visitor_id: b"17".to_vec(), ..Sample::default() };
     let (mut segments, mut platform, mut refused) = (Vec::new(), Platform::Browser, None);
-    let mut today = 10;
+    let (mut today, mut pages) = (10, Vec::new());
     for line in head.lines().skip(1) {
         let (key, value) = line.split_once(": ").unwrap();
         match key {
             "segments" => segments = value.split(' ').map(|id| SegmentId(id.parse().unwrap())).collect(),
-            "platform" if value == "mobile" => platform = Platform::Mobile,
+            "platform" => platform = platform_of(value),
             "day" => today = value.parse().unwrap(),
+            "page" => pages.push(host::of_url(value.as_bytes())),
             "refused" => refused = Some(value.parse().unwrap()),
             "c_x" => values.signals.push((b"c_x".to_vec(), value.as_bytes().to_vec())),
             "dpid_5" => values.declared_ids.push((5, value.as_bytes().to_vec())),
             _ => panic!("unknown setting {key}"),
         }
     }
+    if pages.is_empty() {
+        pages.push(None);
+    }
     let is_allowed = |vendor_id: Option<u16>| vendor_id.is_none() || vendor_id != refused;
-    entries.clear();
-    destinations.cookie_entries(&segments, today, is_allowed, &values, entries);
-    destinations.url_entries(&segments, today, is_allowed, &values, platform, entries);
-    dump(entries)
+    let mut on_page = |page_host| {
+        let occasion = Occasion { today, platform, page_host };
+        entries.clear();
+        destinations.cookie_entries(&segments, &occasion, is_allowed, &values, entries);
+        destinations.url_entries(&segments, &occasion, is_allowed, &values, entries);
+        dump(entries)
+    };
+    let mut found: Vec<String> = pages.into_iter().map(&mut on_page).collect();
+    found.dedup();
+    found.join("\nbut on another page\n")
+}
+
+fn platform_of(name: &str) -> Platform {
+    match name {
+        "browser" => Platform::Browser,
+        "ios" => Platform::Ios,
+        "android" => Platform::Android,
+        "all" => Platform::All,
+        _ => panic!("unknown platform {name}"),
+    }
 }
 
 fn dump(entries: &Entries) -> String {
@@ -158,8 +197,9 @@ fn what_finds_no_room_is_counted() {
     let fill = |settings: &[DestinationSettings]| {
         let mut entries = Entries::new();
         let (destinations, values) = (Destinations::compile(settings).unwrap(), Sample::default());
-        destinations.cookie_entries(&[SegmentId(1)], 1, |_| true, &values, &mut entries);
-        destinations.url_entries(&[SegmentId(1)], 1, |_| true, &values, Platform::Browser, &mut entries);
+        let occasion = Occasion { today: 1, platform: Platform::Browser, page_host: None };
+        destinations.cookie_entries(&[SegmentId(1)], &occasion, |_| true, &values, &mut entries);
+        destinations.url_entries(&[SegmentId(1)], &occasion, |_| true, &values, &mut entries);
         (entries.cookies().len(), entries.urls().len(), entries.dropped())
     };
     assert_eq!(fill(&settings), (0, 1, 2));

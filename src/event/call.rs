@@ -111,6 +111,13 @@ pub enum Platform {
     All,
 }
 
+impl Platform {
+    /// Whether an app calls, of a phone or what passes for one, rather than a page.
+    pub fn is_mobile(self) -> bool {
+        matches!(self, Platform::Ios | Platform::Android)
+    }
+}
+
 /// The attributes of a media pixel. Those that describe the medium are signals as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Media<'a> {

@@ -1,5 +1,5 @@
-//! Host names: compared without case, port and trailing dot. The name under the server's base domain selects the
-//! account.
+//! Host names: compared without case, port and trailing dot, label by label. The name under the server's base domain
+//! selects the account.
 
 /// What a host name selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,11 @@ pub fn below<'a>(name: &'a [u8], base: &[u8]) -> Option<&'a [u8]> {
     (!front.is_empty() && dotted_base[0] == b'.' && same(&dotted_base[1..], base)).then_some(front)
 }
 
+/// Whether `name` is `domain` or below it. Both without port and trailing dot.
+pub fn is_within(name: &[u8], domain: &[u8]) -> bool {
+    same(name, domain) || below(name, domain).is_some()
+}
+
 /// What a `Host` selects, given the base domain. Deeper names than the known ones select nothing.
 pub fn site<'a>(host: &'a [u8], base: &[u8]) -> Site<'a> {
     let Some(front) = below(normalised(host), base) else { return Site::Outside };
@@ -50,9 +55,32 @@ pub fn site<'a>(host: &'a [u8], base: &[u8]) -> Site<'a> {
 /// Whether a cookie may be set for the whole base domain by this host. Otherwise, as for addresses and `localhost`,
 /// the cookie is the host's own.
 pub fn shares_cookies(host: &[u8], base: &[u8]) -> bool {
-    let name = normalised(host);
     let is_domain = base.contains(&b'.') && !base.iter().all(|&byte| byte.is_ascii_digit() || byte == b'.');
-    is_domain && (same(name, base) || below(name, base).is_some())
+    is_domain && is_within(normalised(host), base)
+}
+
+/// The host of an absolute `http` or `https` URL, or of an origin, without port and trailing dot; `None` for whatever a
+/// browser might read otherwise: user names, backslashes, control bytes, escapes, addresses in brackets.
+pub fn of_url(url: &[u8]) -> Option<&[u8]> {
+    if url.iter().any(u8::is_ascii_control) {
+        return None;
+    }
+    let after_scheme = strip_prefix_any_case(url, b"https://").or_else(|| strip_prefix_any_case(url, b"http://"))?;
+    let end = after_scheme.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(after_scheme.len());
+    let authority = &after_scheme[..end];
+    let (name, port) = match authority.iter().position(|&byte| byte == b':') {
+        Some(colon) => (&authority[..colon], &authority[colon + 1..]),
+        None => (authority, &[][..]),
+    };
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let name_is_plain = name.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let port_is_plain = port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
+    (!name.is_empty() && name_is_plain && port_is_plain).then_some(name)
+}
+
+pub(super) fn strip_prefix_any_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (front, rest) = text.split_at_checked(prefix.len())?;
+    front.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 #[cfg(test)]

@@ -9,30 +9,11 @@ use crate::limits::{LOCATION_BYTES_MAX, TARGET_BYTES_MAX};
 /// Whether `url` leads to one of `hosts`: names in any case, `*.name` for everything below a name. An empty list
 /// allows nothing.
 pub fn is_allowed<H: AsRef<str>>(url: &[u8], hosts: &[H]) -> bool {
-    let Some(name) = url_host(url) else { return false };
+    let Some(name) = host::of_url(url) else { return false };
     hosts.iter().any(|allowed| match allowed.as_ref().strip_prefix("*.") {
         Some(parent) => host::below(name, parent.as_bytes()).is_some(),
         None => host::same(name, allowed.as_ref().as_bytes()),
     })
-}
-
-/// The host of an absolute `http` or `https` URL without port and trailing dot; `None` for whatever a browser might
-/// read otherwise: user names, backslashes, control bytes, escapes, addresses in brackets.
-pub fn url_host(url: &[u8]) -> Option<&[u8]> {
-    if url.iter().any(u8::is_ascii_control) {
-        return None;
-    }
-    let after_scheme = strip_prefix_any_case(url, b"https://").or_else(|| strip_prefix_any_case(url, b"http://"))?;
-    let end = after_scheme.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(after_scheme.len());
-    let authority = &after_scheme[..end];
-    let (name, port) = match authority.iter().position(|&byte| byte == b':') {
-        Some(colon) => (&authority[..colon], &authority[colon + 1..]),
-        None => (authority, &[][..]),
-    };
-    let name = name.strip_suffix(b".").unwrap_or(name);
-    let name_is_plain = name.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    let port_is_plain = port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
-    (!name.is_empty() && name_is_plain && port_is_plain).then_some(name)
 }
 
 /// The `Location` of a sync: the redirect with every `${DD_UUID}` replaced. `None` when it does not fit. Call it only
@@ -58,7 +39,7 @@ pub fn sync_location<'a>(url: &[u8], uuid: &[u8], target: &'a mut [u8; LOCATION_
 pub fn click_url<'a>(call: &Call<'_>, target: &'a mut [u8; TARGET_BYTES_MAX]) -> Option<&'a [u8]> {
     let url = call.media.redirect?;
     let encoded_once =
-        [&b"http://"[..], b"https://"].iter().any(|&scheme| strip_prefix_any_case(url, scheme).is_some());
+        [&b"http://"[..], b"https://"].iter().any(|&scheme| host::strip_prefix_any_case(url, scheme).is_some());
     let (mut read, mut length) = (0, 0);
     while read < url.len() {
         let escaped = if url[read] == b'%' && !encoded_once { escaped_byte(&url[read + 1..]) } else { None };
@@ -101,11 +82,6 @@ fn media_macro(text: &[u8]) -> Option<(&'static [u8], &[u8])> {
     ];
     let inner = text.strip_prefix(b"%")?;
     KEYS.iter().find_map(|&key| Some((key, inner.strip_prefix(key)?.strip_prefix(b"%")?)))
-}
-
-fn strip_prefix_any_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
-    let (front, rest) = text.split_at_checked(prefix.len())?;
-    front.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 struct Location<'a> {

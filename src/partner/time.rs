@@ -4,7 +4,7 @@
 
 use crate::limits::PARTNER_RETRY_AFTER_S_MAX;
 
-/// `2026-11-21T21:00:00.5+02:00` as Unix milliseconds; `None` when it is no such date or lies before 1970.
+/// `2026-11-21T21:00:00.5+02:00` as Unix milliseconds, 0 for what lies before 1970; `None` when it is no such date.
 pub fn rfc3339_ms(text: &[u8]) -> Option<u64> {
     let mut text = Cursor { rest: text };
     let (year, month, day) =
@@ -21,7 +21,7 @@ pub fn rfc3339_ms(text: &[u8]) -> Option<u64> {
     let offset_minutes = text.offset_minutes()?;
     let seconds = seconds_since_1970(year, month, day, hour, minute, second)? - offset_minutes * 60;
     let is_end = text.rest.is_empty();
-    u64::try_from(seconds * 1_000 + milliseconds).ok().filter(|_| is_end)
+    is_end.then(|| u64::try_from(seconds * 1_000 + milliseconds).unwrap_or(0))
 }
 
 /// The seconds that a `Retry-After` asks for, at most [`PARTNER_RETRY_AFTER_S_MAX`]: a number, or a date that is
@@ -144,7 +144,8 @@ mod tests {
             ("2026-11-21 15:30:00.123456789-05:30", Some(1_795_294_800_123)),
             ("2024-02-29T00:00:00z", Some(1_709_164_800_000)),
             ("2016-12-31T23:59:60Z", Some(1_483_228_800_000)),
-            ("1970-01-01T00:00:00+00:01", None),
+            ("1970-01-01T00:00:00+00:01", Some(0)),
+            ("0001-01-01T00:00:00Z", Some(0)),
             ("2023-02-29T00:00:00Z", None),
             ("2026-13-01T00:00:00Z", None),
             ("2026-00-01T00:00:00Z", None),

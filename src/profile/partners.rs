@@ -71,7 +71,7 @@ impl<'a> PartnerView<'a> {
     /// What the entry is worth at `unix_s`. Anything past its time is stale: the partner may be asked again.
     pub fn state(&self, unix_s: u32) -> PartnerState {
         match self.outcome {
-            _ if unix_s > self.fresh_until_s => PartnerState::Stale,
+            _ if unix_s >= self.fresh_until_s => PartnerState::Stale,
             PartnerOutcome::Segments => PartnerState::Fresh,
             PartnerOutcome::Nothing => PartnerState::Negative,
             PartnerOutcome::Failed => PartnerState::Failed,
@@ -160,17 +160,6 @@ impl Partners {
         })
     }
 
-    /// Keeps the entries for which `keep` holds. Returns how many went.
-    pub(super) fn retain(&mut self, keep: impl Fn(PartnerView<'_>) -> bool) -> usize {
-        let before = self.entries.len();
-        for position in (0..before).rev() {
-            if !keep(self.view_at(position, self.start_of(position))) {
-                self.remove(position);
-            }
-        }
-        before - self.entries.len()
-    }
-
     /// The last day on which some entry is fresh.
     pub(super) fn fresh_until_day(&self) -> Day {
         let latest_s = self.entries.iter().map(|entry| entry.fresh_until_s).max().unwrap_or(0);
@@ -235,7 +224,7 @@ mod tests {
         ] {
             partners.set(PartnerId(1), outcome, 100, 200, []);
             let view = partners.view(PartnerId(1)).unwrap();
-            assert_eq!((view.state(200), view.state(201)), (state, PartnerState::Stale));
+            assert_eq!((view.state(199), view.state(200)), (state, PartnerState::Stale));
         }
         assert_eq!(partners.view(PartnerId(2)), None);
     }
@@ -282,15 +271,9 @@ mod tests {
             let mut model: BTreeMap<u32, (u32, Vec<Vec<u8>>)> = BTreeMap::new();
             for (partner, time, lengths) in steps {
                 let texts: Vec<Vec<u8>> = lengths.iter().map(|&length| vec![partner as u8; length]).collect();
-                if time == 0 {
-                    let before = model.len();
-                    model.retain(|_, entry| entry.0 >= 50);
-                    prop_assert_eq!(partners.retain(|view| view.fresh_until_s >= 50), before - model.len());
-                } else {
-                    let list = texts.iter().map(|text| &text[..]);
-                    prop_assert_eq!(partners.set(PartnerId(partner), PartnerOutcome::Segments, 1, time, list), 0);
-                    model.insert(partner, (time, texts));
-                }
+                let list = texts.iter().map(|text| &text[..]);
+                prop_assert_eq!(partners.set(PartnerId(partner), PartnerOutcome::Segments, 1, time, list), 0);
+                model.insert(partner, (time, texts));
                 let actual: BTreeMap<u32, (u32, Vec<Vec<u8>>)> = partners
                     .iter()
                     .map(|view| (view.partner.0, (view.fresh_until_s, view.segments().map(<[u8]>::to_vec).collect())))

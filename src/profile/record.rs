@@ -215,19 +215,9 @@ impl Profile {
         self.ids.displaced_by(source, text)
     }
 
-    /// Sets the state of the data source's latest id, if there is one.
-    pub fn set_auth(&mut self, source: DataSourceId, auth: AuthState) -> bool {
-        self.ids.set_auth(source, auth)
-    }
-
     /// The data source's latest id.
     pub fn id_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
         self.ids.latest_of(source)
-    }
-
-    /// All declared ids, latest first.
-    pub fn ids(&self) -> impl Iterator<Item = DeclaredId<'_>> {
-        self.ids.iter()
     }
 
     /// Remembers what a partner said. Returns how many of its segments had to be dropped.
@@ -250,11 +240,6 @@ impl Profile {
     /// What each partner last said, ascending by partner.
     pub fn partners(&self) -> impl Iterator<Item = PartnerView<'_>> {
         self.partners.iter()
-    }
-
-    /// Forgets what ceased to be fresh before `unix_s`. Returns how many partners' answers that were.
-    pub fn remove_stale_partners(&mut self, unix_s: u32) -> usize {
-        self.partners.retain(|view| view.fresh_until_s >= unix_s)
     }
 
     /// The last day on which this profile is worth its memory; `Day::MAX`: for ever. Never before the day it was seen.

@@ -166,11 +166,6 @@ impl ProfileTable {
         &self.record
     }
 
-    /// Whether there is a record of the visitor.
-    pub fn contains(&self, uuid: Uuid) -> bool {
-        self.find(self.hash.uuid(uuid), uuid).is_some()
-    }
-
     /// Writes the visitor's record. There is always room: others make it.
     pub fn store(&mut self, profile: &Profile, now: Minute) -> Stored {
         self.record.clear();

@@ -123,11 +123,6 @@ impl Profile {
         self.note_change(trait_id);
     }
 
-    /// Whether the visitor holds the trait.
-    pub fn holds(&self, trait_id: TraitId) -> bool {
-        self.entries.binary_search_by_key(&trait_id, |entry| entry.trait_id).is_ok()
-    }
-
     fn count(&mut self, traits: &[TraitId], day: Day) -> Realised {
         let mut realised = Realised::default();
         let mut arrivals = std::mem::take(&mut self.arrivals);
@@ -294,9 +289,9 @@ mod tests {
         for i in 1..PROFILE_ENTRIES_MAX as u32 {
             assert!(realise(&mut profile, i * 10, info(0, 0, 0), 9, 0).dropped_entries == 0);
         }
-        assert!(profile.holds(TraitId(7)));
+        assert_eq!(entries(&profile)[0], (7, 1, 1));
         assert!(realise(&mut profile, 5, info(0, 0, 0), 10, 0).dropped_entries > 0);
-        assert!(!profile.holds(TraitId(7)));
+        assert_eq!(entries(&profile)[0], (5, 10, 1));
         assert_eq!(minutes(&profile), []);
         assert_eq!(profile.entries.len(), PROFILE_ENTRIES_MAX);
         assert_eq!(profile.entries.capacity(), PROFILE_ENTRIES_MAX);

@@ -12,8 +12,7 @@ pub(crate) enum Scalar<'a> {
 impl<'a> Scalar<'a> {
     #[inline]
     pub(crate) fn of(value: &'a [u8]) -> Scalar<'a> {
-        // Most values are texts, and their first byte shows it.
-        if !matches!(value.first(), Some(b'0'..=b'9' | b'+' | b'-')) {
+        if value.first().is_none_or(|first| !begins_number(*first)) {
             return Scalar::Text(value);
         }
         Decimal::parse(value).map_or(Scalar::Text(value), Scalar::Number)
@@ -30,6 +29,12 @@ impl<'a> Scalar<'a> {
         let point: &[u8] = if number.fraction.is_empty() { b"" } else { b"." };
         [sign, integer, point, number.fraction].concat()
     }
+}
+
+/// Whether a number can begin with this byte. Most values are texts, and their first byte shows it.
+#[inline(always)]
+pub(crate) fn begins_number(first: u8) -> bool {
+    matches!(first, b'0'..=b'9' | b'+' | b'-')
 }
 
 /// `[+-]?[0-9]+(\.[0-9]+)?` in canonical form: equal numbers have equal fields.

@@ -9,7 +9,7 @@ use super::identify;
 use super::job::Context;
 use super::prepare::Prepared;
 use super::values::Values;
-use crate::destination::{self, Entries, UrlTag};
+use crate::destination::{Entries, Occasion, UrlTag};
 use crate::event::answer::{
     self, Connection, CookieValue, Cookies, Destination, DestinationKind, Envelope, EventAnswer, Fault, IdAnswer,
     Stuff, Written,
@@ -18,7 +18,7 @@ use crate::event::call::{Call, MediaEvent, Platform, SegmentList};
 use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::{host, redirect};
 use crate::http::{Method, Request, Version, status};
-use crate::identity::{Mid, Uuid};
+use crate::identity::Uuid;
 use crate::ids::SegmentId;
 use crate::limits::{DESTINATION_ENTRIES_MAX, LOCATION_BYTES_MAX, TARGET_BYTES_MAX};
 use crate::privacy::Use;
@@ -112,9 +112,8 @@ impl Shard {
         let is_kept = context.errors.contains(ErrorCode::Unspecified) && prepared.decision.error().is_none();
         if is_id {
             let opted_out = errors.contains(ErrorCode::OptedOut);
-            let is_known = |mid: &&[u8]| prepared.ecid_key.resolve(Mid::classify(mid)).is_some();
             let answer = IdAnswer {
-                mid: prepared.call.mid.filter(|mid| is_kept && is_known(mid)),
+                mid: prepared.mid().filter(|_| is_kept),
                 id_sync_ttl_s: ID_SYNC_TTL_S,
                 region,
                 opted_out,
@@ -244,15 +243,15 @@ impl Shard {
             timeout_ms: 0,
         };
         let allows = |vendor| prepared.decision.allows_vendor(vendor);
-        let today = values.now.day();
         let destinations = &prepared.account.destinations;
-        destinations.cookie_entries(&self.segments, today, allows, &values, entries);
+        let occasion = Occasion {
+            today: values.now.day(),
+            platform: call.platform.unwrap_or(Platform::Browser),
+            page_host: if destinations.ask_for_pages() { prepared.page_host() } else { None },
+        };
+        destinations.cookie_entries(&self.segments, &occasion, allows, &values, entries);
         if call.destinations {
-            let platform = match call.platform {
-                Some(Platform::Ios | Platform::Android) => destination::Platform::Mobile,
-                _ => destination::Platform::Browser,
-            };
-            destinations.url_entries(&self.segments, today, allows, &values, platform, entries);
+            destinations.url_entries(&self.segments, &occasion, allows, &values, entries);
         }
     }
 

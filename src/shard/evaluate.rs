@@ -28,7 +28,8 @@ impl Shard {
                 _ => answered & (1 << index.0) != 0,
             };
             let Some(view) = profile.partner(partner.id).filter(|view| counts(view.state(unix_s))) else { continue };
-            if !prepared.may_use(partner) {
+            // What a partner said before it was made a shadow counts no more.
+            if partner.shadow || !prepared.may_use(partner) {
                 continue;
             }
             for value in view.segments() {
@@ -60,11 +61,14 @@ impl Shard {
 
     /// What partners caused was counted when their answers came; this call shows it as well.
     pub(super) fn show_partners_traits(&mut self, prepared: &Prepared<'_>, profile: &Profile, answered: u64) {
-        let (rules, account) = (prepared.rules, prepared.account);
-        for &index in account.partners.iter().filter(|index| answered & (1 << index.0) != 0) {
-            let partner = &rules.partners[index.0 as usize];
-            for text in profile.partner(partner.id).into_iter().flat_map(|view| view.segments()) {
-                partner.traits_of(text).iter().for_each(|id| insert(&mut self.realised, *id));
+        traits_of_partners(prepared, profile, answered).for_each(|id| insert(&mut self.realised, id));
+    }
+
+    /// A call realises a trait once, however often it is named: one that an answer caused was counted with it.
+    pub(super) fn leave_out_partners_traits(&mut self, prepared: &Prepared<'_>, profile: &Profile, answered: u64) {
+        for id in traits_of_partners(prepared, profile, answered) {
+            if let Ok(at) = self.realised.binary_search(&id) {
+                self.realised.remove(at);
             }
         }
     }
@@ -120,6 +124,16 @@ impl Shard {
         self.metrics.totals.segments_entered.add(self.entered.len() as u64);
         self.metrics.totals.segments_left.add(self.left.len() as u64);
     }
+}
+
+/// What those partners caused whose answers came while this call waited.
+fn traits_of_partners(prepared: &Prepared<'_>, profile: &Profile, answered: u64) -> impl Iterator<Item = TraitId> {
+    let asked = prepared.account.partners.iter().filter(move |index| answered & (1 << index.0) != 0);
+    let partners = asked.map(|index| &prepared.rules.partners[index.0 as usize]).filter(|partner| !partner.shadow);
+    partners.flat_map(|partner| {
+        let texts = profile.partner(partner.id).into_iter().flat_map(|view| view.segments());
+        texts.flat_map(|text| partner.traits_of(text).iter().copied())
+    })
 }
 
 /// The data source to which the call restricts its traits. One that can't be read, or that nobody owns, matches none.

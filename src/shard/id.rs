@@ -72,10 +72,9 @@ impl Shard {
         let mut errors = prepared.call.errors;
         errors.extend(context.errors);
         let ecid = prepared.ecid_key.ecid(context.visitor.uuid).digits();
-        let given = prepared.call.mid.filter(|_| !errors.contains(ErrorCode::EcidInvalid));
         let blob = self.blob(context, prepared);
         let answer = IdAnswer {
-            mid: Some(given.unwrap_or(&ecid)),
+            mid: Some(prepared.mid().unwrap_or(&ecid)),
             id_sync_ttl_s: ID_SYNC_TTL_S,
             blob: Some(&blob),
             region: Some(prepared.rules.server.region),

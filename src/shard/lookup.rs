@@ -136,6 +136,8 @@ impl Shard {
             return None;
         }
         let waits = match partner.mode {
+            // What it says changes nothing, so nobody need wait for it.
+            _ if partner.shadow => false,
             Mode::Wait => true,
             Mode::Background => false,
             Mode::WaitIfUnknown => known.is_none_or(|known| known.outcome == PartnerOutcome::Failed),
@@ -331,7 +333,7 @@ impl Shard {
         if is_known && profile.partner(partner.id).is_none() {
             let asked_s = (now.wall_ms / 1000) as u32;
             // At once stale: the next call asks again.
-            profile.set_partner(partner.id, PartnerOutcome::Failed, asked_s, asked_s - 1, std::iter::empty());
+            profile.set_partner(partner.id, PartnerOutcome::Failed, asked_s, asked_s, std::iter::empty());
             self.store_profile(now, &mut profile);
         }
         self.profile = Some(profile);

@@ -14,7 +14,7 @@ use crate::event::errors::{ErrorCode, ErrorSet};
 use crate::event::form;
 use crate::event::host::{self, Site};
 use crate::http::Request;
-use crate::identity::EcidKey;
+use crate::identity::{EcidKey, Mid};
 use crate::ids::AccountIndex;
 use crate::limits::DECLARED_IDS_MAX;
 use crate::partner::settings::Partner;
@@ -51,7 +51,7 @@ impl Caller {
         let fields = &request.fields;
         let from_page = fields.origin.is_some() || fields.referer.is_some();
         let fetched = [fields.sec_fetch_dest, fields.sec_fetch_mode, fields.sec_fetch_site, fields.sec_fetch_user];
-        if matches!(platform, Some(Platform::Ios | Platform::Android)) {
+        if platform.is_some_and(Platform::is_mobile) {
             Caller::Mobile
         } else if from_page || fetched.iter().any(Option::is_some) {
             Caller::Browser
@@ -80,6 +80,17 @@ impl<'a> Prepared<'a> {
     /// Whether a partner may be asked about this visitor, and what it said be used.
     pub(super) fn may_use(&self, partner: &Partner) -> bool {
         self.decision.allows(Use::Partners) && self.decision.allows_vendor(partner.vendor_id)
+    }
+
+    /// The call's `d_mid`, if it is one that names somebody.
+    pub(super) fn mid(&self) -> Option<&'a [u8]> {
+        self.call.mid.filter(|mid| matches!(Mid::classify(mid), Mid::ThirtyEightDigits(_) | Mid::Other(_)))
+    }
+
+    /// The host of the page that calls: the browser's word for it counts more than the page's own.
+    pub(super) fn page_host(&self) -> Option<&[u8]> {
+        let origin = self.request.fields.origin.and_then(host::of_url);
+        origin.or_else(|| self.call.signal(b"h_referer").and_then(host::of_url))
     }
 
     /// Whether the page that calls may read the answer.

@@ -36,7 +36,7 @@ impl MacroValues for Values<'_, '_> {
 
     fn ecid(&self, sink: &mut Sink<'_, '_>) {
         // A phone's own id is known to its partners as the phone sent it.
-        match self.prepared.call.mid {
+        match self.prepared.mid() {
             Some(mid) => sink.push(mid),
             None => sink.push(&self.prepared.ecid_key.ecid(self.uuid).digits()),
         }

@@ -329,6 +329,7 @@ impl Shard {
         let is_full = context.visitor.access == Access::Full;
         let person = if is_full { self.person_of(context, prepared, profile) } else { None };
         if !person.is_some_and(|person| person.is_current) {
+            self.leave_out_partners_traits(prepared, profile, answered);
             self.count_realised(now, prepared.rules, profile);
         }
         if let Some(person) = person {

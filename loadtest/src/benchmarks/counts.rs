@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn times_are_read_from_what_benches_say() {
-        let said = "shard/a: results have the hash 1\nshard/a         time:   [1.0000 \u{b5}s 1.2500 \u{b5}s 2.0 \u{b5}s]\n\
+        let said = "shard/a: results have the hash 1\n\
+                    shard/a         time:   [1.0000 \u{b5}s 1.2500 \u{b5}s 2.0 \u{b5}s]\n\
                     shard/event_half_away\n                time:   [900.00 ns 950.50 ns 1.0 \u{b5}s]\n";
         assert_eq!((timed_ns(said, "shard/a"), timed_ns(said, "shard/event_half_away")), (Some(1_250.0), Some(950.5)));
         assert_eq!(timed_ns(said, "shard/b"), None);

@@ -10,8 +10,10 @@ use super::super::values::Date;
 use super::rules::Group;
 use crate::clock::Day;
 use crate::destination::{
-    CookieSettings, DestinationError, DestinationKind, DestinationSettings, Destinations, UrlSettings, UrlTag,
+    Conditions, CookieSettings, DestinationError, DestinationKind, DestinationSettings, Destinations, Pages, Platforms,
+    UrlSettings, UrlTag,
 };
+use crate::event::call::Platform;
 use crate::ids::SegmentId;
 
 pub(in crate::config) const COOKIE_TTL_DAYS_DEFAULT: u16 = 30;
@@ -45,6 +47,7 @@ fn settings(entry: &Destination) -> Option<DestinationSettings> {
         file::DestinationKind::Cookie => DestinationKind::Cookie(CookieSettings {
             name: text(&entry.cookie_name)?,
             domain: text(&entry.cookie_domain).unwrap_or_default(),
+            pages: pages(entry),
             ttl_days: entry.cookie_ttl_days.as_ref().map_or(COOKIE_TTL_DAYS_DEFAULT, |days| *days.get_ref()).into(),
             key: text(&entry.cookie_key),
             separator: text(&entry.cookie_separator).unwrap_or_else(|| COOKIE_SEPARATOR_DEFAULT.to_owned()),
@@ -61,10 +64,31 @@ fn settings(entry: &Destination) -> Option<DestinationSettings> {
             delimiter: text(&entry.url_delimiter),
         }),
     };
-    let vendor_id = entry.vendor_id.as_ref().map(|id| *id.get_ref());
+    Some(DestinationSettings { id: *entry.id.get_ref(), conditions: conditions(entry), kind })
+}
+
+fn conditions(entry: &Destination) -> Conditions {
     let day = |day: &Option<Spanned<Date>>| day.as_ref().map(|day| day.get_ref().0);
-    let days = day(&entry.first_day).unwrap_or(Day::MIN)..=day(&entry.last_day).unwrap_or(Day::MAX);
-    Some(DestinationSettings { id: *entry.id.get_ref(), vendor_id, days, kind })
+    let platforms = entry.platforms.iter().map(|platform| match platform.get_ref() {
+        file::DestinationPlatform::Browser => Platform::Browser,
+        file::DestinationPlatform::Ios => Platform::Ios,
+        file::DestinationPlatform::Android => Platform::Android,
+    });
+    Conditions {
+        vendor_id: entry.vendor_id.as_ref().map(|id| *id.get_ref()),
+        days: day(&entry.first_day).unwrap_or(Day::MIN)..=day(&entry.last_day).unwrap_or(Day::MAX),
+        platforms: if entry.platforms.is_empty() { Platforms::ALL } else { platforms.collect() },
+    }
+}
+
+/// One of the two lists is empty, which was checked.
+fn pages(entry: &Destination) -> Pages {
+    let hosts = |list: &[Spanned<String>]| list.iter().map(|host| host.get_ref().as_str().into()).collect();
+    match (&entry.cookie_pages[..], &entry.cookie_pages_except[..]) {
+        ([], []) => Pages::All,
+        ([], except) => Pages::Except(hosts(except)),
+        (only, _) => Pages::Only(hosts(only)),
+    }
 }
 
 /// What stands for a segment: its id unless the config says something else.
@@ -76,7 +100,7 @@ fn value_of(values: &BTreeMap<Spanned<String>, Spanned<String>>, segment: Segmen
 /// The compiler tells a destination's first fault. Each of its texts is compiled alone, so that each is told.
 fn probe(entry: &Destination, faults: &mut Faults<'_>) {
     for (text, kind) in probes(entry) {
-        let alone = DestinationSettings { id: 0, vendor_id: None, days: Day::MIN..=Day::MAX, kind };
+        let alone = DestinationSettings { id: 0, conditions: Conditions::default(), kind };
         for DestinationError { message, span, .. } in Destinations::compile(&[alone]).err().unwrap_or_default() {
             match span {
                 Some(span) => faults.add_within_unless_told(text, span, message),
@@ -91,6 +115,7 @@ fn probes(entry: &Destination) -> Vec<(&Spanned<String>, DestinationKind)> {
     let cookie = CookieSettings {
         name: "c".to_owned(),
         domain: ".example".to_owned(),
+        pages: Pages::All,
         ttl_days: 1,
         key: None,
         separator: COOKIE_SEPARATOR_DEFAULT.to_owned(),

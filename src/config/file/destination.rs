@@ -20,9 +20,17 @@ pub struct Destination {
     /// Before and after these UTC days it does nothing.
     pub first_day: Option<Spanned<Date>>,
     pub last_day: Option<Spanned<Date>>,
+    /// Where calls come from that it is for; empty: from everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Spanned<DestinationPlatform>>,
     // A cookie's.
     pub cookie_name: Option<Spanned<String>>,
     pub cookie_domain: Option<Spanned<String>>,
+    /// The hosts on whose pages it is set, and those on whose it is not: one of these lists, or none for all pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cookie_pages: Vec<Spanned<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cookie_pages_except: Vec<Spanned<String>>,
     pub cookie_ttl_days: Option<Spanned<u16>>,
     /// Stands before the value, with `=`.
     pub cookie_key: Option<Spanned<String>>,
@@ -54,4 +62,13 @@ pub enum DestinationTag {
     #[default]
     Img,
     Iframe,
+}
+
+/// What `d_ptfm` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationPlatform {
+    Browser,
+    Ios,
+    Android,
 }

@@ -68,8 +68,8 @@ pub struct Partner {
     pub timeout_ms: Option<Spanned<u32>>,
     /// How long an answer usually takes: for the highest lookup rate that `check` tells. None: the timeout.
     pub expected_ms: Option<Spanned<u32>>,
-    #[serde(default = "number::<2_000>")]
-    pub late_ms: u32,
+    #[serde(default = "spanned::<2_000>")]
+    pub late_ms: Spanned<u32>,
     #[serde(default = "spanned::<250>")]
     pub connect_ms: Spanned<u32>,
     #[serde(default = "spanned::<4_000>")]
@@ -81,8 +81,8 @@ pub struct Partner {
     #[serde(default = "spanned::<0>")]
     pub min_idle: Spanned<u32>,
     /// Calls that may wait for a connection, on each shard.
-    #[serde(default = "number::<256>")]
-    pub queue_max: u32,
+    #[serde(default = "spanned::<256>")]
+    pub queue_max: Spanned<u32>,
     #[serde(default = "spanned::<65_536>")]
     pub answer_bytes_max: Spanned<u32>,
     /// The share of visitors that is looked up.

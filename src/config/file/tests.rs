@@ -34,7 +34,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((&file.traits[0].ttl_days, file.segments[0].merge_rule), (&None, MergeRule::Device));
     let partner = &file.partners[0];
     assert_eq!((partner.method, partner.mode, partner.format), (Method::Post, Mode::Wait, AnswerFormat::Pinion));
-    assert_eq!((partner.ttl_s, partner.negative_ttl_s, partner.late_ms), (86_400, 3_600, 2_000));
+    assert_eq!((partner.ttl_s, partner.negative_ttl_s, *partner.late_ms.get_ref()), (86_400, 3_600, 2_000));
     assert_eq!((*partner.min_ms.get_ref(), *partner.connect_ms.get_ref()), (10, 250));
     assert_eq!((*partner.max_connections.get_ref(), *partner.min_idle.get_ref()), (256, 0));
     assert_eq!((*partner.answer_bytes_max.get_ref(), *partner.share_percent.get_ref()), (65_536, 100));

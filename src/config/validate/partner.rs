@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 
-use super::super::file::{AnswerFormat, Method, Partner, UserId};
+use super::super::file::{AnswerFormat, Method, Mode, Partner, UserId};
 use super::super::global::is_global;
 use super::super::reader::Faults;
 use super::{Known, check_filled, check_range, check_text, check_vendor, text, written};
@@ -11,6 +11,7 @@ use crate::limits::PARTNER_BODY_BYTES_MAX;
 const TIMEOUT_MS_MAX: u32 = 60_000;
 const IDLE_MS_MAX: u32 = 3_600_000;
 const CONNECTIONS_MAX: u32 = 65_535;
+const QUEUE_MAX: u32 = 65_535;
 
 /// Headers that decide how a request is framed or routed: the server writes them itself.
 const OWN_HEADERS: [&str; 9] = [
@@ -126,6 +127,8 @@ fn check_answer(entry: &Partner, faults: &mut Faults<'_>) {
 
 fn check_times(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
     check_range(&entry.connect_ms, 1, TIMEOUT_MS_MAX, faults);
+    // A ruleset stays in use, and the next one waits, until the last call of the one before it has ended.
+    check_range(&entry.late_ms, 0, TIMEOUT_MS_MAX, faults);
     check_range(&entry.idle_ms, 1, IDLE_MS_MAX, faults);
     if let Some(expected) = &entry.expected_ms {
         check_range(expected, 1, TIMEOUT_MS_MAX, faults);
@@ -137,7 +140,10 @@ fn check_times(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
             let message = format!("a timeout of {} ms is below `min_ms`, {min_ms}", timeout.get_ref());
             faults.add(timeout.span(), message, "the partner would never be asked");
         }
-    } else if let Some(account) = known.accounts.get(entry.account.get_ref().as_str()) {
+    }
+    if entry.mode != Mode::Background
+        && let Some(account) = known.accounts.get(entry.account.get_ref().as_str())
+    {
         let budget = account.budget_ms.get_ref().saturating_sub(*account.reserve_ms.get_ref());
         if min_ms > budget {
             // A default `min_ms` is pointed at by the partner's id.
@@ -150,6 +156,7 @@ fn check_times(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
 
 fn check_pool(entry: &Partner, faults: &mut Faults<'_>) {
     check_range(&entry.max_connections, 1, CONNECTIONS_MAX, faults);
+    check_range(&entry.queue_max, 0, QUEUE_MAX, faults);
     if entry.min_idle.get_ref() > entry.max_connections.get_ref() {
         let span = written(&entry.min_idle, &entry.max_connections);
         let message = format!(

@@ -10,6 +10,7 @@ use self::filing::Filing;
 use self::predicates::Predicates;
 use super::language::Checker;
 use super::letters::WordCharacters;
+use super::matcher::equality::Equalities;
 use super::matcher::index::RuleIndex;
 use super::matcher::table::ScalarTable;
 use super::matcher::{Derivations, Matcher};
@@ -45,19 +46,20 @@ impl Matcher {
         let built = predicates.build(&checker);
         let (entries, trees) = filing.finish(&built.numbers, &built.costs);
         let traits: Vec<_> = rules.iter().map(|rule| (rule.id, rule.data_source)).collect();
+        let index = RuleIndex::new(&built.identities, built.numbers.len() as u32, entries, trees, &traits);
         Ok(Matcher {
             options,
             warnings,
             keys: built.keys,
             plans: built.plans,
-            equalities: built.equalities,
+            equalities: Equalities::new(&index, built.scalars),
             thresholds: built.thresholds,
             texts: built.texts,
             words: built.words,
             phrases: built.phrases,
             letters: WordCharacters::new(),
             regexes: built.regexes,
-            index: RuleIndex::new(built.numbers.len() as u32, entries, trees, &traits),
+            index,
             derived: derivations,
         })
     }
@@ -88,5 +90,5 @@ fn derivations(derived: &[DerivedSignal], predicates: &mut Predicates) -> Deriva
         let (key, value) = source(&group[0]);
         sources.push((predicates.deriving_key(key), Scalar::Text(value.as_bytes())));
     }
-    Derivations { sources: ScalarTable::new(sources.into_iter()), starts, by_source, signals: derived.to_vec() }
+    Derivations { sources: ScalarTable::new(&sources), starts, by_source, signals: derived.to_vec() }
 }

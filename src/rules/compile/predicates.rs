@@ -8,7 +8,7 @@ use crate::rules::language::{Checker, Comparison, Expression, Operator};
 use crate::rules::letters;
 use crate::rules::matcher::KeyPlan;
 use crate::rules::matcher::regexes::Regexes;
-use crate::rules::matcher::table::{KeyTable, ScalarTable};
+use crate::rules::matcher::table::{Identity, KeyTable, Scalars};
 use crate::rules::matcher::text::{PatternUse, TextPatterns};
 use crate::rules::matcher::thresholds::{Thresholds, easiest_first};
 use crate::rules::scalar::{Decimal, Scalar};
@@ -45,7 +45,9 @@ pub(super) struct Built {
     pub(super) costs: Vec<u32>,
     pub(super) keys: KeyTable,
     pub(super) plans: Vec<KeyPlan>,
-    pub(super) equalities: ScalarTable,
+    /// Of the first predicates, which are equalities.
+    pub(super) identities: Vec<Identity>,
+    pub(super) scalars: Scalars,
     pub(super) thresholds: Vec<Thresholds>,
     pub(super) texts: Vec<TextPatterns>,
     pub(super) words: u32,
@@ -119,7 +121,7 @@ impl Predicates {
         })
     }
 
-    /// Numbers predicates for good and builds what finds them. Equalities come first, as their table numbers them;
+    /// Numbers predicates for good and builds what finds them. Equalities come first, as the index wants them;
     /// the thresholds of one key and direction stand together, sorted.
     pub(super) fn build(self, checker: &Checker) -> Built {
         let mut order: Vec<u32> = (0..self.all.len() as u32).collect();
@@ -145,9 +147,10 @@ impl Predicates {
         let mut built = Built {
             numbers,
             costs: sorted.iter().map(|predicate| cost(predicate)).collect(),
-            keys: KeyTable::new(keys),
+            keys: KeyTable::new(Vec::new(), |_| false),
             plans,
-            equalities: ScalarTable::new(equalities),
+            identities: equalities.clone().map(|(key, scalar)| Identity::scalar(key, scalar)).collect(),
+            scalars: Scalars::new(equalities.map(|(_, scalar)| scalar)),
             thresholds: Vec::new(),
             texts: Vec::new(),
             words: 0,
@@ -159,6 +162,8 @@ impl Predicates {
             built.add_group(first, group, checker);
             first += group.len() as u32;
         }
+        let folds_case = self.options.case_insensitive_values;
+        built.keys = KeyTable::new(keys, |key| !folds_case && built.plans[key].is_plain());
         built
     }
 }

@@ -7,6 +7,7 @@
 //! The method is that of predicate indexes for publish/subscribe (Fabret et al., 2001; Sadoghi and Jacobsen's BE-Tree).
 
 pub(crate) mod bits;
+pub(crate) mod equality;
 pub(crate) mod index;
 pub(crate) mod regexes;
 pub(crate) mod scratch;
@@ -14,18 +15,20 @@ pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod thresholds;
 
-use self::index::RuleIndex;
+use self::equality::{Equalities, Found};
+use self::index::{RuleIndex, Truths};
 use self::regexes::Regexes;
 use self::scratch::MatcherScratch;
-use self::table::{Identity, KeyTable, ScalarTable};
+use self::table::{Identity, KeyTable, ScalarTable, Sought};
 use self::text::{PartedValue, TextPatterns};
 use self::thresholds::Thresholds;
 use super::letters::{self, WordCharacters};
-use super::scalar::{Decimal, Scalar};
+use super::scalar::{Decimal, Scalar, begins_number};
 use super::{DerivedSignal, Diagnostic, MatchOutcome, MatcherOptions};
 use crate::find;
 use crate::ids::{DataSourceId, Signal, TraitId};
 use crate::limits::{COMMA_PARTS_MAX, SIGNAL_VALUE_BYTES_MAX, VALUES_MAX};
+use crate::memory::FETCHED_TOGETHER;
 
 /// All rules of one account, compiled. Immutable; shared by shards.
 pub struct Matcher {
@@ -34,8 +37,7 @@ pub struct Matcher {
     pub(crate) keys: KeyTable,
     /// What to do with a value of each key.
     pub(crate) plans: Vec<KeyPlan>,
-    /// The entry of an equality comparison has the number of its predicate.
-    pub(crate) equalities: ScalarTable,
+    pub(crate) equalities: Equalities,
     pub(crate) thresholds: Vec<Thresholds>,
     pub(crate) texts: Vec<TextPatterns>,
     pub(crate) words: u32,
@@ -57,6 +59,14 @@ pub(crate) struct KeyPlan {
     pub(crate) texts: Option<u32>,
     pub(crate) regexes: Option<u32>,
     pub(crate) derives: bool,
+}
+
+impl KeyPlan {
+    /// Whether nothing is asked but equality.
+    pub(crate) fn is_plain(&self) -> bool {
+        let others = [self.present, self.greater, self.less, self.texts, self.regexes];
+        self.has_equalities && !self.derives && others.iter().all(Option::is_none)
+    }
 }
 
 /// Derived signals, found by their source.
@@ -99,11 +109,17 @@ impl Matcher {
         scratch.clear();
         realised.clear();
         let mut call = Call { matcher: self, scratch, values_left: VALUES_MAX, outcome: MatchOutcome::default() };
-        for signal in signals {
-            call.offer(signal, true);
+        for together in signals.chunks(FETCHED_TOGETHER) {
+            let mut sought = [Sought::default(); FETCHED_TOGETHER];
+            for (sought, signal) in sought.iter_mut().zip(together) {
+                *sought = self.keys.seek(signal.key);
+            }
+            for (sought, signal) in sought.iter().zip(together) {
+                call.offer(signal, *sought, true);
+            }
         }
         call.offer_derived();
-        call.compare_equal();
+        call.find_equal();
         let outcome = call.outcome;
         self.index.realise(&mut scratch.truths, only, realised);
         realised.sort_unstable();
@@ -127,20 +143,35 @@ struct Call<'m, 's> {
 }
 
 impl Call<'_, '_> {
-    /// Lets rules see a signal's value and its parts.
-    fn offer(&mut self, signal: &Signal<'_>, may_derive: bool) {
+    /// Lets rules see a signal's value and its parts. `sought` is its key.
+    #[inline(always)]
+    fn offer(&mut self, signal: &Signal<'_>, sought: Sought, may_derive: bool) {
         if signal.key.is_empty() {
             return;
         }
-        let Some(parts) = self.take_values(signal) else { return };
+        let word = find::as_word(signal.value);
+        let Some(parts) = self.take_values(signal, word) else { return };
         let matcher = self.matcher;
-        let Some(key) = matcher.keys.find(signal.key) else { return };
-        let plan = &matcher.plans[key];
+        let Some(key) = matcher.keys.find(signal.key, sought) else { return };
+        match word {
+            // As most are.
+            Some(word) if key.is_plain && parts == 0 && !begins_number(word as u8) => {
+                self.put_aside(Identity::short_text(key.number, word, signal.value.len()));
+            }
+            _ => self.offer_to_plan(key.number, signal, parts, may_derive),
+        }
+    }
+
+    /// Lets all that is asked of a key have a value and its parts.
+    #[inline(never)]
+    fn offer_to_plan(&mut self, key: u32, signal: &Signal<'_>, parts: usize, may_derive: bool) {
+        let matcher = self.matcher;
+        let plan = &matcher.plans[key as usize];
         if let Some(present) = plan.present {
             self.scratch.truths.set(present, &matcher.index);
         }
         if plan.derives && may_derive {
-            self.note_derived(key as u32, signal.value, parts);
+            self.note_derived(key, signal.value, parts);
         }
         if let Some(regexes) = plan.regexes {
             self.search_regexes(regexes as usize, signal.value, parts);
@@ -152,19 +183,21 @@ impl Call<'_, '_> {
         } else {
             signal.value
         };
-        self.compare(key as u32, plan, value, parts);
+        self.compare(key, plan, value, parts);
         self.scratch.lowered = lowered;
     }
 
     /// Counts the signal's values against the bounds. Returns how many comma parts are offered besides the whole
     /// value, or `None` when not even that is.
-    fn take_values(&mut self, signal: &Signal<'_>) -> Option<usize> {
+    #[inline(always)]
+    fn take_values(&mut self, signal: &Signal<'_>, word: Option<u64>) -> Option<usize> {
         if self.values_left == 0 || signal.value.len() > SIGNAL_VALUE_BYTES_MAX {
             self.outcome.truncated = true;
             return None;
         }
         self.values_left -= 1;
-        let commas = if signal.split { find::count(b',', signal.value) } else { 0 };
+        let has_none = !signal.split || word.is_some_and(|word| find::mark_byte(word, b',') == 0);
+        let commas = if has_none { 0 } else { find::count(b',', signal.value) };
         if commas == 0 {
             return Some(0);
         }
@@ -193,7 +226,7 @@ impl Call<'_, '_> {
             for &index in &derived.by_source[derived.starts[source] as usize..derived.starts[source + 1] as usize] {
                 let DerivedSignal { target_key, target_value, .. } = &derived.signals[index as usize];
                 let signal = Signal { key: target_key.as_bytes(), value: target_value.as_bytes(), split: true };
-                self.offer(&signal, false);
+                self.offer(&signal, self.matcher.keys.seek(signal.key), false);
             }
         }
     }
@@ -227,12 +260,41 @@ impl Call<'_, '_> {
         }
     }
 
-    /// Compares the values that were put aside. The table is large, and each probe of it a wait for memory: together
-    /// they take little more than one.
-    fn compare_equal(&mut self) {
-        let MatcherScratch { truths, values, equal, .. } = &mut *self.scratch;
-        self.matcher.equalities.find_all(values, equal);
-        truths.set_all(equal, &self.matcher.index);
+    /// Begins to look for an exact identity.
+    #[inline(always)]
+    fn put_aside(&mut self, identity: Identity) {
+        self.scratch.values.push(self.matcher.equalities.seek(identity));
+    }
+
+    fn compare_equal(&mut self, key: u32, scalar: Scalar<'_>) {
+        let identity = Identity::scalar(key, scalar);
+        if identity.is_exact() {
+            self.put_aside(identity);
+            return;
+        }
+        let Matcher { equalities, index, .. } = self.matcher;
+        equalities.find(equalities.seek(identity), |found| {
+            let record = index.record(found.place);
+            if record.identity == identity && equalities.is_with(record.predicate, scalar) {
+                self.scratch.truths.set_equality(record);
+            }
+        });
+    }
+
+    /// Decides on the values that were put aside.
+    fn find_equal(&mut self) {
+        let Matcher { equalities, index, .. } = self.matcher;
+        let MatcherScratch { truths, values, found, .. } = &mut *self.scratch;
+        for sought in values.iter() {
+            equalities.find(*sought, |one| {
+                if found.len() == FETCHED_TOGETHER {
+                    set_equal(found, index, truths);
+                }
+                index.prefetch_record(one.place);
+                found.push(one);
+            });
+        }
+        set_equal(found, index, truths);
     }
 
     fn raise(&mut self, thresholds: Option<u32>, number: Decimal<'_>) {
@@ -243,19 +305,23 @@ impl Call<'_, '_> {
     }
 
     fn compare_scalar(&mut self, key: u32, plan: &KeyPlan, value: &[u8]) {
-        let matcher = self.matcher;
         let scalar = Scalar::of(value);
         if plan.has_equalities {
-            let identity = Identity::scalar(key, scalar);
-            if identity.is_exact() {
-                self.scratch.values.push(identity);
-            } else if let Some(predicate) = matcher.equalities.find_identity(identity, scalar) {
-                self.scratch.truths.set(predicate, &matcher.index);
-            }
+            self.compare_equal(key, scalar);
         }
         if let Scalar::Number(number) = scalar {
             self.raise(plan.greater, number);
             self.raise(plan.less, number);
+        }
+    }
+}
+
+/// Records those that were found, as far as they are what was sought.
+fn set_equal(found: &mut Vec<Found>, index: &RuleIndex, truths: &mut Truths) {
+    for one in found.drain(..) {
+        let record = index.record(one.place);
+        if record.identity == one.identity {
+            truths.set_equality(record);
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use super::Matcher;
 use super::bits::Bits;
+use super::equality::{Found, Sought};
 use super::index::{RuleIndex, Truths};
 use super::regexes::{Regexes, RegexesCache};
-use super::table::Identity;
+
 use super::text::WordScratch;
 use super::thresholds::Thresholds;
 use crate::limits::{SIGNAL_VALUE_BYTES_MAX, VALUES_MAX};
+use crate::memory::FETCHED_TOGETHER;
 use crate::rules::letters::lowered_bytes_max;
 
 /// What one shard needs to evaluate a [`Matcher`]: grown to its worst case when made, never after.
@@ -16,9 +18,11 @@ pub struct MatcherScratch {
     /// How many thresholds of each list are true; those that are not 0 stand in `ranked`.
     ranks: Box<[u32]>,
     ranked: Vec<u32>,
-    /// Values to be compared for equality, all together at the end, and the predicates that they make true.
-    pub(super) values: Vec<Identity>,
-    pub(super) equal: Vec<u32>,
+    /// Values to be compared for equality, all together at the end.
+    pub(super) values: Vec<Sought>,
+    /// Those that seem to be equal to something, until their records are here. Decided on when there are as many as
+    /// can be under way.
+    pub(super) found: Vec<Found>,
     pub(super) words: WordScratch,
     pub(super) regexes: Vec<RegexesCache>,
     /// The value at hand in lower case. Empty unless the option asks for it.
@@ -39,7 +43,7 @@ impl MatcherScratch {
             ranks: vec![0; thresholds].into_boxed_slice(),
             ranked: Vec::with_capacity(thresholds),
             values: Vec::with_capacity(VALUES_MAX),
-            equal: Vec::with_capacity(VALUES_MAX),
+            found: Vec::with_capacity(FETCHED_TOGETHER),
             words: WordScratch::new(matcher.words, matcher.phrases),
             regexes: matcher.regexes.iter().map(Regexes::cache).collect(),
             lowered: Vec::with_capacity(lowered_bytes),
@@ -55,7 +59,7 @@ impl MatcherScratch {
             self.ranks[list as usize] = 0;
         }
         self.values.clear();
-        self.equal.clear();
+        self.found.clear();
         self.sources_met.clear();
         self.sources.clear();
     }
@@ -78,7 +82,7 @@ impl MatcherScratch {
     pub(crate) fn capacities(&self) -> Vec<usize> {
         let mut all =
             vec![self.ranked.capacity(), self.lowered.capacity(), self.sources.capacity(), self.sources_met.capacity()];
-        all.extend([self.values.capacity(), self.equal.capacity()]);
+        all.extend([self.values.capacity(), self.found.capacity()]);
         all.extend(self.truths.capacities());
         all
     }

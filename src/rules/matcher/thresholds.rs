@@ -1,4 +1,7 @@
 //! The order comparisons of one key in one direction, sorted so that a number makes a prefix of them true.
+//!
+//! A number is compared in coarse first: sixteen coarse bounds are one cache line, the first of each line stand
+//! together, and so two or three lines tell its place among thousands. Its digits matter only where that is equal.
 
 use super::table::StoredScalar;
 use crate::rules::language::Operator;
@@ -10,13 +13,22 @@ pub(crate) struct Thresholds {
     pub(crate) first_predicate: u32,
     /// Where the scratch keeps how many of them are true already.
     pub(crate) rank_index: u32,
-    /// What each is compared with at first: only where a number is as close as this to a threshold, its digits matter.
-    rough: Vec<i64>,
+    /// The first of each line's.
+    line_firsts: Vec<f32>,
+    /// Ascending, in the order of the bounds; infinite behind them.
+    lines: Vec<Line>,
     bounds: Vec<Bound>,
     /// Digits of the bounds.
     bytes: Vec<u8>,
     is_greater: bool,
 }
+
+/// Coarse bounds that are looked at together.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line([f32; LINE_BOUNDS]);
+
+const LINE_BOUNDS: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Bound {
@@ -31,33 +43,55 @@ impl Thresholds {
         rank_index: u32,
         bounds: impl Iterator<Item = (Operator, Decimal<'a>)>,
     ) -> Thresholds {
-        let (mut rough, mut bytes) = (Vec::new(), Vec::new());
+        let (mut coarse, mut bytes) = (Vec::new(), Vec::new());
+        let mut is_greater = false;
         let bounds: Vec<Bound> = bounds
             .map(|(operator, number)| {
-                rough.push(number.rough());
+                is_greater = matches!(operator, Operator::Greater | Operator::GreaterOrEqual);
+                coarse.push(in_coarse(number, is_greater));
                 Bound { operator, number: StoredScalar::new(Scalar::Number(number), &mut bytes) }
             })
             .collect();
-        let is_greater =
-            bounds.first().is_some_and(|bound| matches!(bound.operator, Operator::Greater | Operator::GreaterOrEqual));
-        Thresholds { first_predicate, rank_index, rough, bounds, bytes, is_greater }
+        let lines: Vec<Line> = coarse.chunks(LINE_BOUNDS).map(Line::new).collect();
+        let line_firsts = lines.iter().map(|line| line.0[0]).collect();
+        Thresholds { first_predicate, rank_index, line_firsts, lines, bounds, bytes, is_greater }
     }
 
     /// How many thresholds, from the first on, hold for `number`.
     pub(crate) fn rank(&self, number: Decimal<'_>) -> u32 {
-        let rough = number.rough();
-        let surely = if self.is_greater {
-            self.rough.partition_point(|&bound| bound < rough)
-        } else {
-            self.rough.partition_point(|&bound| bound > rough)
-        };
-        let close = self.rough[surely..].partition_point(|&bound| bound == rough);
+        let coarse = in_coarse(number, self.is_greater);
+        let line = self.line_firsts.partition_point(|first| *first < coarse).saturating_sub(1);
+        let surely = line * LINE_BOUNDS + self.lines[line].count_below(coarse);
+        let is_close = self.lines.get(surely / LINE_BOUNDS).is_some_and(|line| line.0[surely % LINE_BOUNDS] == coarse);
+        if !is_close {
+            return surely as u32;
+        }
         let holds = |bound: &Bound| match bound.number.load(&self.bytes) {
             Scalar::Number(threshold) => compares(bound.operator, number, threshold),
             Scalar::Text(_) => false,
         };
-        (surely + self.bounds[surely..surely + close].partition_point(holds)) as u32
+        (surely + self.bounds[surely..].partition_point(holds)) as u32
     }
+}
+
+impl Line {
+    fn new(bounds: &[f32]) -> Line {
+        let mut line = [f32::INFINITY; LINE_BOUNDS];
+        line[..bounds.len()].copy_from_slice(bounds);
+        Line(line)
+    }
+
+    #[inline(always)]
+    fn count_below(&self, coarse: f32) -> usize {
+        self.0.iter().map(|bound| u32::from(*bound < coarse)).sum::<u32>() as usize
+    }
+}
+
+/// Of two numbers, the one that makes more thresholds of this direction true has no smaller one of these.
+#[inline(always)]
+fn in_coarse(number: Decimal<'_>, is_greater: bool) -> f32 {
+    let coarse = number.rough() as f32;
+    if is_greater { coarse } else { -coarse }
 }
 
 /// Whether `number operator threshold` holds.
@@ -100,5 +134,26 @@ mod tests {
         let values = ["-4", "-3", "0", "2", "2.0000001", "2.5", "9.99", "10.0", "11", "9000000000000000000000"];
         assert_eq!(ranks([Greater, GreaterOrEqual], &values), [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]);
         assert_eq!(ranks([Less, LessOrEqual], &values), [8, 7, 6, 5, 4, 3, 2, 1, 0, 0]);
+    }
+
+    /// Several lines of bounds, of which many are equal in coarse.
+    #[test]
+    fn many_thresholds_rank_as_each_by_itself_decides() {
+        use Operator::*;
+        let texts: Vec<String> = (0..60)
+            .flat_map(|n| [format!("{}", n * n - 300), format!("{}", 900_000_000 + n), format!("5.000000{n:02}")])
+            .chain(["0.5".to_owned(), "99999999999999999999".to_owned()])
+            .collect();
+        let numbers = || texts.iter().map(|text| Decimal::parse(text.as_bytes()).expect("cases are numbers"));
+        for operators in [[Greater, GreaterOrEqual], [Less, LessOrEqual]] {
+            let mut bounds: Vec<_> =
+                numbers().flat_map(|number| operators.map(|operator| (operator, number))).collect();
+            bounds.sort_by(|a, b| easiest_first(*a, *b));
+            let thresholds = Thresholds::new(0, 0, bounds.iter().copied());
+            for number in numbers() {
+                let holding = bounds.iter().filter(|(operator, bound)| compares(*operator, number, *bound)).count();
+                assert_eq!(thresholds.rank(number) as usize, holding, "{number:?} {operators:?}");
+            }
+        }
     }
 }

@@ -64,7 +64,7 @@ fn behaviours() -> Vec<(&'static str, &'static str, Act)> {
             "format = 'flat'",
             now(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n\r\n".to_vec()),
         ),
-        ("wild", "max_connections = 1\nqueue_max = 1\nformat = 'flat'", after(5, hit())),
+        ("wild", "max_connections = 1\nqueue_max = 1\nformat = 'flat'", after(25, hit())),
     ]
 }
 
@@ -95,6 +95,16 @@ impl Partners {
     }
 }
 
+/// What a call's page and platform must be, which takes reading where it comes from.
+fn condition(of: u32) -> &'static str {
+    match of % 8 {
+        0 => "cookie_pages = ['never.example', 'shop.example']",
+        2 => "cookie_pages_except = ['never.example', 'notshop.example']",
+        4 => "platforms = ['browser']",
+        _ => "",
+    }
+}
+
 pub fn text() -> String {
     let mut text = START.to_owned();
     for i in 0..TRAITS_AT_ONCE {
@@ -113,7 +123,7 @@ pub fn text() -> String {
     for i in 0..2 * DESTINATIONS {
         let long = "x".repeat(150);
         let what = match i % 2 {
-            0 => format!("kind = 'cookie'\ncookie_name = 'c{i}'\ncookie_domain = '.shop.example'"),
+            0 => format!("kind = 'cookie'\ncookie_name = 'c{i}'\ncookie_domain = '.shop.example'\n{}", condition(i)),
             _ => format!("kind = 'url'\nurl = 'http://pixel.example/{long}?u=%did%&\\u0022r=%rnd%'"),
         };
         let segments = format!("segments = [{}, {}]", MANY + i, MANY + i + 1);

@@ -1,9 +1,13 @@
 //! Asking partners, reading their answers and choosing destinations allocates nothing once everything is made: each
 //! part by itself, with what is hardest on it.
 
+use std::ops::RangeInclusive;
+
 use pinion::destination::{
-    CookieSettings, DestinationKind, DestinationSettings, Destinations, Entries, Platform, UrlSettings, UrlTag,
+    Conditions, CookieSettings, DestinationKind, DestinationSettings, Destinations, Entries, Occasion, Pages,
+    UrlSettings, UrlTag,
 };
+use pinion::event::call::Platform;
 use pinion::ids::{DataSourceId, PartnerIndex, SegmentId};
 use pinion::limits::PARTNER_BODY_BYTES_MAX;
 use pinion::partner::answer::Answer;
@@ -190,10 +194,16 @@ fn drive_pool_and_calls() -> u64 {
 }
 
 fn choose_destinations() -> u64 {
+    let hosts = |numbers: RangeInclusive<u32>| numbers.map(|number| format!("s{number}.page.example").into()).collect();
     let cookie = |id: u32| {
         DestinationKind::Cookie(CookieSettings {
             name: format!("c{id}"),
             domain: ".a.example".to_owned(),
+            pages: match id % 3 {
+                0 => Pages::All,
+                1 => Pages::Only(hosts(99..=100)),
+                _ => Pages::Except(hosts(0..=99)),
+            },
             ttl_days: 30,
             key: Some("k".to_owned()),
             separator: ",".to_owned(),
@@ -211,14 +221,15 @@ fn choose_destinations() -> u64 {
     };
     let kind = |id: u32| if id.is_multiple_of(2) { cookie(id) } else { url() };
     let settings: Vec<_> =
-        (0..1_000).map(|id| DestinationSettings { id, vendor_id: None, days: 0..=9, kind: kind(id) }).collect();
+        (0..1_000).map(|id| DestinationSettings { id, conditions: Conditions::default(), kind: kind(id) }).collect();
     let (destinations, mut entries) = (Destinations::compile(&settings).unwrap(), Entries::new());
     let segments: Vec<_> = (0..200).map(SegmentId).collect();
     let changes = changes_of(|| {
-        for platform in [Platform::Browser, Platform::Mobile] {
+        for platform in [Platform::Browser, Platform::Ios] {
+            let occasion = Occasion { today: 1, platform, page_host: Some(b"www.S100.page.example") };
             entries.clear();
-            destinations.url_entries(&segments, 1, |_| true, &Values, platform, &mut entries);
-            destinations.cookie_entries(&segments, 1, |_| true, &Values, &mut entries);
+            destinations.url_entries(&segments, &occasion, |_| true, &Values, &mut entries);
+            destinations.cookie_entries(&segments, &occasion, |_| true, &Values, &mut entries);
         }
     });
     assert!(entries.urls().len() > 100 && entries.dropped() > 100, "more than there is room for");

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pinion::config::file::Runtime;
 
+use super::partner::{Act, Partner, json};
 use super::{Connection, Options, Server};
 
 const CONFIG: &str = include_str!("counting.toml");
@@ -18,7 +19,31 @@ const PIPELINED: usize = 100;
 on_each_runtime!(
     fifty_clients_with_a_thousand_calls_each_count_fifty_thousand,
     what_persons_do_on_many_devices_adds_up,
+    a_trait_that_call_and_partner_name_counts_once,
 );
+
+fn a_trait_that_call_and_partner_name_counts_once(runtime: Runtime) {
+    const TWICE: &str = "\n[[segment]]\nid = 109\nname = \"twice\"\naccount = \"shop\"\n\
+                         expression = \"FREQUENCY([2T]) >= 2\"\n";
+    let partner = Partner::start(Act::Answer(
+        std::time::Duration::ZERO,
+        json(r#"{"segment":[{"segment_id":"photo","ttl":86400}]}"#),
+    ));
+    let config = include_str!("smoke.toml").replace("\n[[partner]]", &format!("{TWICE}\n[[partner]]"));
+    let options = Options { partners: vec![partner.address], connections_max: 64, ..Options::on(runtime) };
+    let server = Server::start(&config, options);
+    let mut client = Connection::to(server.address);
+    let mut visit = || {
+        let target = format!("/event?d_uuid={UUID}&d_rtbd=json&d_cts=2&d_sid=2");
+        let reply = client.get("shop.example.net", &target, "");
+        (reply.ids("segments"), reply.ids("traits"))
+    };
+    assert_eq!(visit(), (vec![101], vec![2]), "named by the call and by the partner: once");
+    assert_eq!(visit(), (vec![101, 109], vec![2]), "named by the call alone");
+    assert_eq!(partner.requests(), 1);
+    drop(client);
+    server.assert_quiet();
+}
 
 fn fifty_clients_with_a_thousand_calls_each_count_fifty_thousand(runtime: Runtime) {
     // Counts are kept by day: a test that began before midnight begins again after it.

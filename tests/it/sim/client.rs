@@ -253,6 +253,10 @@ impl Client {
             let was = segments(&json).filter(|id| (150..150 + PERSONS as u64).contains(id)).count();
             assert!(was <= 1, "only one person was the last to sign in: {text}");
             assert!(!has("traits", 2) || has("segments", 101), "{text}");
+            let cookies: Vec<&str> =
+                json["stuff"].as_array().unwrap().iter().filter_map(|one| one["cn"].as_str()).collect();
+            let expected: &[&str] = if has("segments", 100) { &["here"] } else { &[] };
+            assert_eq!(cookies, expected, "however long it took, the page is known: {text}");
             self.record.borrow_mut().answered_by_rules += 1;
         }
         // Behind others in a pipeline it waits for them first.
