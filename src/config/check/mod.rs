@@ -5,13 +5,16 @@ mod effective;
 mod hidden;
 mod sample;
 
+use toml::Spanned;
+
 use super::compile::{Grouped, Places, expressions};
-use super::file::{self, File};
+use super::file::{self, DestinationKind, File};
 use super::plan::{Numbers, PoolNumbers, lookup_rates, memory_plan};
 use super::source::{ConfigError, Source};
 use crate::limits::PARTNER_REQUEST_BYTES_MAX;
 use crate::partner::request::write_request;
 use crate::partner::settings::Partner;
+use crate::rules::Diagnostic;
 use crate::ruleset::Ruleset;
 use crate::template::{Rendered, Writer};
 pub use effective::effective_config;
@@ -52,7 +55,34 @@ pub fn warnings(file: &File, source: &Source<'_>, ruleset: &Ruleset) -> Vec<Conf
         let drawn = |(rule, diagnostic): &(usize, _)| source.warning(texts[*rule], diagnostic);
         found.extend(account.matcher.warnings().iter().map(drawn));
     }
+    found.extend(vendors_missing(file, source));
     found.sort_by_key(|warning| (warning.line, warning.column));
+    found
+}
+
+/// Where TCF applies, nobody is told anything who is no vendor: in accounts that ask for consent this may be an
+/// oversight.
+fn vendors_missing(file: &File, source: &Source<'_>) -> Vec<ConfigError> {
+    let asks = |alias: &str| file.accounts.iter().any(|one| one.alias.get_ref() == alias && one.vendor_id.is_some());
+    let account_of = |id: u32| file.data_sources.iter().find(|one| *one.id.get_ref() == id).map(|one| &one.account);
+    let warning = |at: &Spanned<String>, what: &str| {
+        let message = format!("without a `vendor_id` {what} where TCF applies");
+        let hint = Some("give the receiver's number on the Global Vendor List".to_owned());
+        source.warning(at, &Diagnostic { message, span: 0..at.get_ref().len(), hint })
+    };
+    let partners = file.partners.iter().filter(|one| one.vendor_id.is_none() && asks(one.account.get_ref()));
+    let mut found: Vec<_> = partners.map(|one| warning(&one.name, "the partner is never asked")).collect();
+    for one in &file.destinations {
+        if *one.kind.get_ref() == DestinationKind::Url && one.vendor_id.is_none() && asks(one.account.get_ref()) {
+            found.push(warning(&one.name, "the URL is never fired"));
+        }
+    }
+    for one in file.id_syncs.iter().filter(|one| one.vendor_id.is_none()) {
+        let account = account_of(*one.data_source.get_ref());
+        if account.is_some_and(|account| asks(account.get_ref())) {
+            found.extend(one.urls.get_ref().first().map(|url| warning(url, "the sync is never fired")));
+        }
+    }
     found
 }
 
