@@ -43,8 +43,8 @@ impl Owners {
             return Ok(());
         }
         Err(format!(
-            "{}.\nWith an id goes what visitors' profiles hold under it, and no account may get another's. Give the new \
-             owner a new id; or restart the server, which forgets all profiles",
+            "{}.\nWith an id goes what visitors' profiles hold under it, and no account may get another's. Give the \
+             new owner a new id; or restart the server, which forgets all profiles",
             moved.join(";\n")
         ))
     }

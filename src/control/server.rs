@@ -236,8 +236,8 @@ impl Server {
         if pooled > self.pooled_max {
             let pooled_max = self.pooled_max;
             say::warning(format_args!(
-                "partners' `max_connections` come to {pooled}, and each core has room for {pooled_max} since the start: \
-                 beyond that, lookups are skipped until the next start"
+                "partners' `max_connections` come to {pooled}, and each core has room for {pooled_max} since the \
+                 start: beyond that, lookups are skipped until the next one"
             ));
         }
     }

@@ -13,19 +13,34 @@ pub(super) fn hidden_header(template: &str) -> String {
     if is_macro(template) { template.to_owned() } else { hidden(template) }
 }
 
-/// A URL, or what follows its host, without the keys in its parameters.
-pub(super) fn hidden_keys(url: &str) -> String {
+/// A URL's template without the keys in its parameters.
+pub(super) fn hidden_keys(template: &str) -> String {
+    hidden_keys_of(template, template)
+}
+
+/// What became of a URL's template, or of what follows its host, without the keys that the template holds.
+fn hidden_keys_of(url: &str, template: &str) -> String {
     let Some((path, query)) = url.split_once('?') else { return url.to_owned() };
+    let parameters = template.split_once('?').map_or("", |(_, query)| query).split('&');
+    let keys: Vec<&str> = parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, value)| is_key(name) && !is_macro(value))
+        .map(|(name, _)| name)
+        .collect();
     let shown = |parameter: &str| match parameter.split_once('=') {
-        Some((name, value)) if is_key(name) && !is_macro(value) => format!("{name}={}", hidden(value)),
+        Some((name, value)) if keys.contains(&name) => format!("{name}={}", hidden(value)),
         _ => parameter.to_owned(),
     };
     let parameters: Vec<String> = query.split('&').map(shown).collect();
     format!("{path}?{}", parameters.join("&"))
 }
 
-/// A request, whose header has `templates`, in lines as they may be shown.
-pub(super) fn hidden_request(request: &str, templates: &BTreeMap<Spanned<String>, Spanned<String>>) -> String {
+/// A request in lines as they may be shown, made of the templates of a URL and of header lines.
+pub(super) fn hidden_request(
+    request: &str,
+    url: &str,
+    templates: &BTreeMap<Spanned<String>, Spanned<String>>,
+) -> String {
     let is_hidden = |name: &str| {
         let template = templates.iter().find(|(known, _)| known.get_ref().eq_ignore_ascii_case(name));
         template.is_some_and(|(_, template)| !is_macro(template.get_ref()))
@@ -34,7 +49,7 @@ pub(super) fn hidden_request(request: &str, templates: &BTreeMap<Spanned<String>
     let mut lines = head.split("\r\n");
     let first = lines.next().unwrap_or_default();
     let mut text = match first.rsplit_once(' ') {
-        Some((target, version)) => format!("{} {version}", hidden_keys(target)),
+        Some((target, version)) => format!("{} {version}", hidden_keys_of(target, url)),
         None => first.to_owned(),
     };
     for line in lines {
@@ -52,7 +67,8 @@ fn hidden(value: &str) -> String {
 }
 
 fn is_macro(template: &str) -> bool {
-    let name = template.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
+    let within = |start: &str, end: &str| template.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+    let name = within("%", "%").or_else(|| within("${", "}"));
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
 }
 
@@ -70,6 +86,7 @@ mod tests {
         assert_eq!(hidden_header("Bearer abcdef"), "*************", "the length may tell which one it is");
         assert_eq!(hidden_header("abc%did%"), "********");
         assert_eq!(hidden_header("%did%"), "%did%");
+        assert_eq!(hidden_header("${GDPR_CONSENT}"), "${GDPR_CONSENT}");
         let url = "https://partner.example/v1?apiKey=s3cret&uid=%did%&token=%sig_x%&v=2&access_token=a=b";
         let shown = "https://partner.example/v1?apiKey=******&uid=%did%&token=%sig_x%&v=2\
                      &access_token=***";
@@ -82,10 +99,11 @@ mod tests {
         let spanned = |text: &str| Spanned::new(0..0, text.to_owned());
         let templates = [("X-Api-Key", "s3cret"), ("X-Visitor", "%did%")];
         let templates = templates.iter().map(|(name, value)| (spanned(name), spanned(value))).collect();
-        let request = "POST /v1?key=s3cret&v=2 HTTP/1.1\r\nHost: partner.example\r\nx-api-key: s3cret\r\n\
+        let url = "https://partner.example/v1?key=s3cret&token=%did%&v=2";
+        let request = "POST /v1?key=s3cret&token=0123&v=2 HTTP/1.1\r\nHost: partner.example\r\nx-api-key: s3cret\r\n\
                        X-Visitor: 0123\r\n\r\n{\"a\": 1}";
-        let shown = "POST /v1?key=******&v=2 HTTP/1.1\nHost: partner.example\n\
+        let shown = "POST /v1?key=******&token=0123&v=2 HTTP/1.1\nHost: partner.example\n\
                      x-api-key: ******\nX-Visitor: 0123\n\n{\"a\": 1}";
-        assert_eq!(hidden_request(request, &templates), shown);
+        assert_eq!(hidden_request(request, url, &templates), shown);
     }
 }

@@ -105,7 +105,7 @@ fn sample_request(ruleset: &Ruleset, entry: &file::Partner, partner: &Partner) -
     let title = format!("# {} of {}, to {scheme}://{}", partner.name, account.alias, partner.url.authority);
     match write_request(partner, &values, &mut out) {
         Rendered::Ok(_) => {
-            let request = hidden_request(&String::from_utf8_lossy(out.bytes()), &entry.headers);
+            let request = hidden_request(&String::from_utf8_lossy(out.bytes()), entry.url.get_ref(), &entry.headers);
             format!("{title}\n{}\n\n", request.trim_end())
         }
         Rendered::Overflow => format!("{title}\nthe request is longer than {PARTNER_REQUEST_BYTES_MAX} bytes\n\n"),

@@ -72,9 +72,10 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64) {
     let mut pending = Vec::new();
     let mut served = 0;
     while read_request(&mut stream, &mut pending) {
+        let act = acts.lock().expect("no holder panics").clone();
+        // From now on another act is for others.
         counted.fetch_add(1, SeqCst);
         served += 1;
-        let act = acts.lock().expect("no holder panics").clone();
         let written = match act {
             Act::Answer(delay, bytes) => {
                 thread::sleep(delay);

@@ -145,6 +145,7 @@ fn a_partner_keeps_its_counts_wherever_it_stands(runtime: Runtime) {
     let lock = Arc::default();
     let (mut server, partner, guard) = start(runtime, &lock, 1);
     let mut parked = park(&server, 1);
+    server.wait_until("the partner asked", |_| partner.requests() == 1);
     partner.set(Act::Answer(Duration::ZERO, json(PHOTO)));
     let mut client = server.connect();
     (0..3).for_each(|_| assert_eq!(visit(&mut client).ids("segments"), [100, 101]));
