@@ -118,7 +118,7 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     let data_dir = matches!(options, Options::Serve { .. }).then(|| file.server.data_dir.clone());
     let plan = sizes::plan(&file, layout.shards());
     let shards = start(&file, plan, data_dir, &rules, &layout, &secret, reactor.without)?;
-    let admin = Arc::new(Admin::new(shards.metrics.clone()));
+    let admin = Arc::new(Admin::new(shards.metrics.clone(), Arc::clone(&shards.opt_outs)));
     admin.set_partners(shards.partners.clone());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
     let bound = bound.map_err(|error| format!("admin address {}: {error}", file.server.admin))?;

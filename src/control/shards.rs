@@ -13,7 +13,7 @@ use super::say;
 use crate::config::file::Runtime;
 use crate::identity::{OptOut, Secret};
 use crate::ids::{PartnerId, PartnerIndex, ShardId};
-use crate::metrics::{PartnerCounts, PartnerMetrics, ShardMetrics};
+use crate::metrics::{OptOutMetrics, PartnerCounts, PartnerMetrics, ShardMetrics};
 use crate::reactor::mailbox::{Endpoint, mesh};
 use crate::reactor::{clocks, glommio, uring};
 use crate::ruleset::Ruleset;
@@ -49,6 +49,7 @@ pub struct Shards {
     pub metrics: Vec<Arc<ShardMetrics>>,
     /// What they count of the partners of the latest ruleset, in its order.
     pub partners: Vec<PartnerCounts>,
+    pub opt_outs: Arc<OptOutMetrics>,
     /// Where they listen.
     pub addresses: Vec<SocketAddr>,
     /// What they run on; not `Auto`.
@@ -66,7 +67,7 @@ impl Shards {
         }
         match Shards::start_on(Runtime::Uring, launch, addresses) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                tracing::warn!("{error}; until then, the second runtime serves");
+                say::warning(format_args!("{error}; until then, the second runtime serves"));
                 Shards::start_on(Runtime::Glommio, launch, addresses)
             }
             started => started,
@@ -82,9 +83,10 @@ impl Shards {
         let mut plan = launch.plan;
         let (opt_outs, post) = keep_opt_outs(launch, &mut plan, mailbox)?;
         let listeners = launch.listeners.clone();
+        let kept = post.metrics();
+        let (threads, metrics) = (Vec::new(), Vec::new());
         let partners = counted(&launch.ruleset, &[], plan.shards);
-        let mut shards =
-            Shards { post, threads: Vec::new(), metrics: Vec::new(), partners, addresses: listeners, runtime };
+        let mut shards = Shards { post, threads, metrics, partners, opt_outs: kept, addresses: listeners, runtime };
         for endpoint in endpoints {
             let metrics = Arc::new(ShardMetrics::default());
             let setup = Setup {

@@ -122,6 +122,12 @@ impl Ids {
         true
     }
 
+    pub(super) fn set_auth(&mut self, source: DataSourceId, auth: AuthState) {
+        if let Some(latest) = self.entries.iter_mut().rfind(|entry| entry.source == source) {
+            latest.auth = auth;
+        }
+    }
+
     pub(super) fn latest_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
         self.iter().find(|id| id.source == source)
     }
@@ -178,6 +184,19 @@ mod tests {
         assert!(!ids.put(DataSourceId(1), AuthState::Unknown, &[b'x'; DECLARED_ID_BYTES_MAX + 1]));
         assert!(ids.is_empty());
         assert!(ids.put(DataSourceId(1), AuthState::Unknown, &[b'x'; DECLARED_ID_BYTES_MAX]));
+    }
+
+    #[test]
+    fn a_state_alone_belongs_to_the_latest_id() {
+        let mut ids = Ids::new();
+        ids.set_auth(DataSourceId(1), AuthState::Authenticated);
+        assert!(ids.is_empty());
+        ids.put(DataSourceId(1), AuthState::Unknown, b"old");
+        ids.put(DataSourceId(1), AuthState::Unknown, b"new");
+        ids.set_auth(DataSourceId(1), AuthState::Authenticated);
+        let latest = ids.latest_of(DataSourceId(1)).unwrap();
+        assert_eq!((latest.text, latest.auth), (&b"new"[..], AuthState::Authenticated));
+        assert_eq!(ids.oldest_first().next().unwrap().auth, AuthState::Unknown);
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
         profile: &Profile,
-        errors: ErrorSet,
+        mut errors: ErrorSet,
     ) -> Option<Buffer> {
         let call = &prepared.call;
         if let Some(buffer) = self.click(io, context, prepared, errors) {
@@ -60,6 +60,10 @@ impl Shard {
         entries.clear();
         if prepared.decision.allows(Use::Destinations) {
             self.fill_destinations(io, context, prepared, profile, &mut entries);
+            if entries.dropped() > 0 {
+                self.metrics.totals.destinations_dropped.add(entries.dropped().into());
+                errors.insert(ErrorCode::PartlyEvaluated);
+            }
         }
         self.list_segments(prepared);
         // Filled where they stand: a list that is collected is copied whole, room that nothing fills included.

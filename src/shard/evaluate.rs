@@ -49,12 +49,14 @@ impl Shard {
         }
         self.metrics.totals.regexes_given_up.add(outcome.regexes_given_up.into());
 
-        for &id in &call.traits {
-            if !account.owns_trait(id) {
-                self.metrics.totals.traits_foreign.increment();
-            } else {
-                insert(&mut self.realised, id);
-            }
+        if !call.traits.is_empty() {
+            rules.traits.fetch(&call.traits);
+            let of_rules = self.realised.len();
+            self.realised.extend(call.traits.iter().filter(|id| rules.owns_trait(prepared.account_index, **id)));
+            let foreign = call.traits.len() - (self.realised.len() - of_rules);
+            self.metrics.totals.traits_foreign.add(foreign as u64);
+            self.realised.sort_unstable();
+            self.realised.dedup();
         }
         errors
     }

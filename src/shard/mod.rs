@@ -345,7 +345,6 @@ impl Shard {
         gauges.ids.set(self.id_map.len() as u64);
         self.metrics.totals.ids_evicted.set(self.id_map.evictions());
         gauges.opt_outs.set(self.opt_outs.len() as u64);
-        gauges.opt_outs_room.set(self.opt_outs.room() as u64);
         gauges.epoch.set(self.epochs.current.number());
         gauges.backtracking_regexes.set(self.epochs.current.backtracking_regexes as u64);
     }

@@ -2,6 +2,7 @@
 
 use super::edge::Arrival;
 use super::evaluate::insert;
+use super::identify;
 use super::job::{Access, Context, Job, JobRef, Visitor};
 use super::person::{Asked, AtHand, Parking, Reply};
 use super::prepare::{self, Prepared};
@@ -258,6 +259,11 @@ impl Shard {
         }
         for id in prepared.ids_allowed(context) {
             self.put_profile_id(id.source, id.authentication, id.id, profile);
+        }
+        for state in identify::states(prepared) {
+            if self.id_of_state(state.source, profile).is_some() {
+                profile.set_auth(state.source, state.authentication);
+            }
         }
         if !prepared.account.merged.is_empty() {
             self.note_person(context, prepared, profile);

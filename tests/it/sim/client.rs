@@ -45,6 +45,8 @@ struct Asked {
     /// The opt-out was acknowledged before this was sent.
     was_out: bool,
     person: Option<SignedIn>,
+    /// It says that whoever was named there last is signed in.
+    by_state: bool,
 }
 
 /// A call by a person.
@@ -148,6 +150,9 @@ impl Client {
                 record.sent[number] += 1;
                 asked.person = Some(SignedIn { number, counted: record.counted[number] });
             }
+        } else if self.random.one_in(4) {
+            query += "&d_cid=20%011";
+            asked.by_state = true;
         }
         (self.event(&query), asked)
     }
@@ -176,7 +181,7 @@ impl Client {
 
     fn asked(&self, uuid: Option<String>, named: Vec<String>) -> Asked {
         let was_out = named.iter().any(|name| self.record.borrow().opted_out.contains(name));
-        Asked { uuid, named, opts_out: false, was_out, person: None }
+        Asked { uuid, named, opts_out: false, was_out, ..Asked::default() }
     }
 
     fn send(&mut self, link: usize, to: &mut Outbox<'_>) {
@@ -207,7 +212,8 @@ impl Client {
     }
 
     fn check(&mut self, status: u16, body: &[u8], now_ns: u64) {
-        let Some((sent_ns, Asked { uuid, named, opts_out, was_out, person })) = self.waiting.pop_front() else {
+        let Some((sent_ns, Asked { uuid, named, opts_out, was_out, person, by_state })) = self.waiting.pop_front()
+        else {
             assert!(self.broke_off, "an answer to nothing");
             return;
         };
@@ -248,6 +254,7 @@ impl Client {
             assert!(has("traits", 1), "what the rules give does not hang on partners: {text}");
             match person {
                 Some(person) => self.check_person(&person, &json, has_error(super::PERSON_UNREAD.number())),
+                None if by_state => check_nobody_else(&json),
                 None => assert!(has("segments", 100), "{text}"),
             }
             let was = segments(&json).filter(|id| (150..150 + PERSONS as u64).contains(id)).count();
@@ -288,6 +295,12 @@ impl Client {
         assert!(told <= record.sent[number], "{told} calls of person {number}, not as many: {json}");
         record.counted[number] += 1;
     }
+}
+
+/// Who is signed in by a state alone was the last person there, if there was any.
+fn check_nobody_else(json: &serde_json::Value) {
+    let mut present = segments(json).filter(|id| *id >= 200).map(|id| (id - 200) / 10);
+    assert!(present.all(|person| segments(json).any(|id| id == 150 + person)), "told of somebody else: {json}");
 }
 
 const HEAD: &str = "Host: shop.example.net\r\nOrigin: https://shop.example\r\n";
