@@ -51,6 +51,12 @@ impl Ruleset {
         self.traits.find(id).is_some_and(|info| info.account == account)
     }
 
+    /// Whether the account may use ids of the data source, and tell them to others.
+    pub fn may_use_ids(&self, source: DataSourceId, account: AccountIndex) -> bool {
+        let is_usable = |source: &DataSource| !source.is_blocked && source.account.is_none_or(|owner| owner == account);
+        self.data_sources.get(&source).is_some_and(is_usable)
+    }
+
     /// Whether ids of the data source name persons, and the account may know them as such.
     pub fn names_persons(&self, source: DataSourceId, account: AccountIndex) -> bool {
         self.data_sources.get(&source).is_some_and(|source| source.account == Some(account) && !source.device_ids)

@@ -55,9 +55,9 @@ fn owned(ruleset: &Ruleset) -> BTreeMap<Owned, Owner> {
     let mut owned = BTreeMap::new();
     for account in &ruleset.accounts {
         let owner = || Some(account.organisation.clone());
-        owned.extend(account.traits.iter().map(|id| (Owned::Trait(*id), owner())));
         owned.extend(account.segments.iter().map(|(id, _)| (Owned::Segment(*id), owner())));
     }
+    owned.extend(ruleset.traits.owned().map(|(id, account)| (Owned::Trait(id), of(account))));
     let sources = ruleset.data_sources.values();
     owned.extend(sources.map(|source| (Owned::DataSource(source.id), source.account.and_then(of))));
     owned.extend(ruleset.partners.iter().map(|partner| (Owned::Partner(partner.id), of(partner.account))));

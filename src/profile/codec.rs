@@ -365,7 +365,7 @@ pub(super) mod tests {
     /// Everything that a record must bring back, in a form that compares.
     pub(in crate::profile) fn facts(profile: &Profile) -> String {
         let ids: Vec<_> = profile.ids.iter().collect();
-        let partners: Vec<_> = profile.partners().map(|view| (view, view.segments().collect::<Vec<_>>())).collect();
+        let partners: Vec<_> = profile.partners().map(|view| (view, view.texts().collect::<Vec<_>>())).collect();
         let Profile { uuid, flags, last_seen, next_change, .. } = profile;
         let (history, segments, keep) = (profile.history(), profile.segments(), profile.keep_until());
         let tended = profile.tended_and_told();

@@ -128,8 +128,9 @@ impl Ids {
         }
     }
 
-    pub(super) fn latest_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
-        self.iter().find(|id| id.source == source)
+    /// The data source's ids, latest first.
+    pub(super) fn of(&self, source: DataSourceId) -> impl Iterator<Item = DeclaredId<'_>> {
+        self.iter().filter(move |id| id.source == source)
     }
 
     /// Latest first.
@@ -194,7 +195,7 @@ mod tests {
         ids.put(DataSourceId(1), AuthState::Unknown, b"old");
         ids.put(DataSourceId(1), AuthState::Unknown, b"new");
         ids.set_auth(DataSourceId(1), AuthState::Authenticated);
-        let latest = ids.latest_of(DataSourceId(1)).unwrap();
+        let latest = ids.of(DataSourceId(1)).next().unwrap();
         assert_eq!((latest.text, latest.auth), (&b"new"[..], AuthState::Authenticated));
         assert_eq!(ids.oldest_first().next().unwrap().auth, AuthState::Unknown);
     }
@@ -245,7 +246,7 @@ mod tests {
                 latest_first.reverse();
                 prop_assert_eq!(&latest_first, &model);
                 let latest = model.iter().rfind(|id| id.0 == source).unwrap();
-                prop_assert_eq!(ids.latest_of(source).unwrap().text, &latest.2[..]);
+                prop_assert_eq!(ids.of(source).next().unwrap().text, &latest.2[..]);
             }
             prop_assert_eq!(ids.entries.capacity(), PROFILE_IDS_MAX);
             prop_assert_eq!(ids.texts.capacity(), PROFILE_IDS_MAX * DECLARED_ID_BYTES_MAX);

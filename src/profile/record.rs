@@ -220,9 +220,9 @@ impl Profile {
         self.ids.set_auth(source, auth);
     }
 
-    /// The data source's latest id.
-    pub fn id_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
-        self.ids.latest_of(source)
+    /// The data source's ids, latest first.
+    pub fn ids_of(&self, source: DataSourceId) -> impl Iterator<Item = DeclaredId<'_>> {
+        self.ids.of(source)
     }
 
     /// Remembers what a partner said. Returns how many of its segments had to be dropped.

@@ -237,11 +237,9 @@ impl Shard {
             return;
         }
         let values = Values {
+            context,
             prepared,
             profile: Some(profile),
-            uuid: context.visitor.uuid,
-            address: context.address,
-            secure: context.secure,
             now: io.now(),
             random: self.generator.u64(),
             timeout_ms: 0,
@@ -253,6 +251,7 @@ impl Shard {
             platform: call.platform.unwrap_or(Platform::Browser),
             page_host: if destinations.ask_for_pages() { prepared.page_host() } else { None },
         };
+        let values = self.told(&values);
         destinations.cookie_entries(&self.segments, &occasion, allows, &values, entries);
         if call.destinations {
             destinations.url_entries(&self.segments, &occasion, allows, &values, entries);

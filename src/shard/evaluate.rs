@@ -32,12 +32,12 @@ impl Shard {
             if partner.shadow || !prepared.may_use(partner) {
                 continue;
             }
-            for value in view.segments() {
+            for signal in view.texts().filter_map(|text| partner.signal_of(text)) {
                 if signals.len() == signals.capacity() {
                     errors.insert(ErrorCode::PartlyEvaluated);
                     break;
                 }
-                signals.push(Signal { key: &partner.signal_key, value, split: false });
+                signals.push(signal);
             }
         }
         let scratch = &mut self.epochs.of(rules.epoch).scratch(prepared.account_index).matcher;
@@ -133,7 +133,7 @@ fn traits_of_partners(prepared: &Prepared<'_>, profile: &Profile, answered: u64)
     let asked = prepared.account.partners.iter().filter(move |index| answered & (1 << index.0) != 0);
     let partners = asked.map(|index| &prepared.rules.partners[index.0 as usize]).filter(|partner| !partner.shadow);
     partners.flat_map(|partner| {
-        let texts = profile.partner(partner.id).into_iter().flat_map(|view| view.segments());
+        let texts = profile.partner(partner.id).into_iter().flat_map(|view| view.texts());
         texts.flat_map(|text| partner.traits_of(text).iter().copied())
     })
 }

@@ -151,7 +151,9 @@ impl Shard {
         }
         let last = profile.last_authenticated(|source| prepared.rules.names_persons(source, prepared.account_index))?;
         let id = self.id_hash.declared(last.source, last.text);
-        (!self.is_id_out(id)).then_some(Person { id, is_current: false })
+        // Both may have become so since.
+        let is_refused = self.is_id_out(id) || !prepared.rules.may_use_ids(last.source, prepared.account_index);
+        (!is_refused).then_some(Person { id, is_current: false })
     }
 
     /// Who is signed in by this call, of several the first: under an id that it declares, or under the one of which it
@@ -174,7 +176,7 @@ impl Shard {
 
     /// The id that a state without one is said of: the latest of its data source, unless that opted out.
     pub(super) fn id_of_state<'p>(&self, source: DataSourceId, profile: &'p Profile) -> Option<DeclaredId<'p>> {
-        profile.id_of(source).filter(|id| !self.is_id_out(self.id_hash.declared(id.source, id.text)))
+        profile.ids_of(source).next().filter(|id| !self.is_id_out(self.id_hash.declared(id.source, id.text)))
     }
 
     /// Notes in the device's profile who is signed in by this call. Segments that stem from another person are gone at

@@ -15,7 +15,7 @@ use crate::event::form;
 use crate::event::host::{self, Site};
 use crate::http::Request;
 use crate::identity::{EcidKey, Mid};
-use crate::ids::AccountIndex;
+use crate::ids::{AccountIndex, DataSourceId};
 use crate::limits::DECLARED_IDS_MAX;
 use crate::partner::settings::Partner;
 use crate::privacy::{Decision, Use, Wishes};
@@ -80,6 +80,12 @@ impl<'a> Prepared<'a> {
     /// Whether the call says something of the visitor's ids that her home is to know.
     pub(super) fn declares(&self, context: &Context) -> bool {
         self.ids_allowed(context).next().is_some() || identify::states(self).next().is_some()
+    }
+
+    /// Whether the call names an id that is denied.
+    pub(super) fn denies(&self, context: &Context, source: DataSourceId, text: &[u8]) -> bool {
+        let is_denied = |id: &ValidId<'_>| context.ids_blocked & 1 << id.place != 0;
+        context.ids_blocked != 0 && self.ids.iter().any(|id| is_denied(id) && id.source == source && id.id == text)
     }
 
     /// Whether a partner may be asked about this visitor, and what it said be used.

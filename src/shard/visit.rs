@@ -296,16 +296,8 @@ impl Shard {
             self.metrics.totals.parked_refused.increment();
         }
         let deadline_ns = context.received_ns + prepared.account.budget_ns - prepared.account.reserve_ns;
-        let values = Values {
-            prepared,
-            profile: Some(profile),
-            uuid: context.visitor.uuid,
-            address: context.address,
-            secure: context.secure,
-            now,
-            random: self.generator.u64(),
-            timeout_ms: 0,
-        };
+        let values =
+            Values { context, prepared, profile: Some(profile), now, random: self.generator.u64(), timeout_ms: 0 };
         let waiting = self.ask_partners(io, &values, at, deadline_ns);
         let at = at?;
         if waiting == 0 {
@@ -450,7 +442,7 @@ impl Shard {
         if partner.on_absence == OnAbsence::Drop {
             self.absent.clear();
             let before = profile.partner(partner.id);
-            let traits = before.into_iter().flat_map(|view| view.segments()).flat_map(|text| partner.traits_of(text));
+            let traits = before.into_iter().flat_map(|view| view.texts()).flat_map(|text| partner.traits_of(text));
             self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()).take(PARTNER_SEGMENTS_MAX));
             self.absent.iter().for_each(|id| profile.drop_trait(*id));
         }
@@ -461,14 +453,15 @@ impl Shard {
             AnswerKind::Known => PartnerOutcome::Segments,
             AnswerKind::NothingKnown => PartnerOutcome::Nothing,
         };
-        let texts = answer.segments().map(|segment| segment.text);
+        let texts = answer.segments().map(|segment| segment.text).chain(answer.signal_texts());
         let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
         self.partner_totals(rules.epoch, index).segments_dropped.add(dropped as u64);
-        if let Some(id) = answer.partner_id()
-            && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile)
-        {
+        if let Some(id) = answer.partner_id() {
             let key = self.id_hash.declared(partner.data_source, id);
-            self.put_id(key, profile.uuid);
+            let may_keep = rules.may_use_ids(partner.data_source, partner.account) && !self.is_id_out(key);
+            if may_keep && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile) {
+                self.put_id(key, profile.uuid);
+            }
         }
         self.partner_answer = Some(answer);
     }

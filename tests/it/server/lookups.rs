@@ -65,6 +65,8 @@ on_each_runtime!(
     a_partner_that_asks_for_rest_gets_it,
     a_failing_partner_is_asked_less_and_comes_back,
     calls_wait_for_a_connection_or_do_without,
+    what_a_partner_targets_is_signals_for_rules,
+    many_signals_of_a_partner_are_evaluated_as_far_as_there_is_room,
 );
 
 fn a_late_answer_enriches_the_next_call(runtime: Runtime) {
@@ -441,6 +443,61 @@ fn calls_wait_for_a_connection_or_do_without(runtime: Runtime) {
         assert_eq!(second.join().expect("it is answered").is_empty(), capped == 1);
         assert_eq!(total(&server, |totals| totals.skipped_cap.value()), capped);
         assert_eq!(total(&server, |totals| totals.connections_opened.value()), connections_opened);
+        server.assert_quiet();
+    }
+}
+
+/// The config with a partner of format `targeting` and a rule over what it says.
+fn targeting(expression: &str) -> String {
+    let rule = format!("expression = '{expression}'");
+    let config = CONFIG.replace("expression = \"d_partner_photo == photo\"", &rule).replace("1T", "2T");
+    assert!(config.contains(&rule));
+    config.replace(LONG_BUDGET.0, LONG_BUDGET.1) + "format = \"targeting\"\ntimeout_ms = 9000\n"
+}
+
+fn what_a_partner_targets_is_signals_for_rules(runtime: Runtime) {
+    let said =
+        r#"{"targeting":{"sport":["golf","rugby"],"club":"a,b","age":33,"d_partner_photo":"x","p_y":1,"h_z":1}}"#;
+    for (expression, is_so) in [
+        ("sport == rugby", true),
+        ("sport == golf AND age > 30", true),
+        ("sport == rugby AND c_page == home", true),
+        ("sport == tennis", false),
+        ("club == \"a,b\"", true),
+        ("club == a", false),
+        ("d_partner_photo matchesregex \".*\"", false),
+        ("p_y == 1 OR h_z == 1", false),
+    ] {
+        let partner = Partner::start(at_once(said));
+        let server = start(runtime, &targeting(expression), &partner);
+        let mut client = server.connect();
+        let expected: (&[u64], &[u64]) = if is_so { (&[2], &[101]) } else { (&[], &[]) };
+        // In the call that waits for it, and from the cache as long as it is fresh.
+        for _ in 0..2 {
+            let reply = visit_with(&mut client, 1, "&c_page=home", "");
+            assert_eq!((&reply.ids("traits")[..], &reply.ids("segments")[..]), expected, "{expression}");
+        }
+        assert_eq!((partner.requests(), total(&server, |totals| totals.hits.value())), (1, 1));
+        assert_eq!(total(&server, |totals| totals.segments_dropped.value()), 3, "keys that no partner may use");
+        // Consent is asked for each time.
+        let refused = visit_with(&mut client, 1, "&c_page=home", "Sec-GPC: 1\r\n");
+        assert_eq!(refused.ids("traits"), [0; 0], "{expression}");
+        drop(client);
+        server.assert_quiet();
+    }
+}
+
+fn many_signals_of_a_partner_are_evaluated_as_far_as_there_is_room(runtime: Runtime) {
+    let values = |count: usize| (0..count).map(|i| format!("\"v{i}\"")).collect::<Vec<_>>().join(",");
+    // As many as one answer may have, and far more; the last one is what the rule asks for.
+    for (count, is_so, dropped) in [(511, true, 0), (700, false, 189)] {
+        let partner = Partner::start(at_once(&format!("{{\"targeting\":{{\"k\":[{},\"last\"]}}}}", values(count))));
+        let server = start(runtime, &targeting("k == last"), &partner);
+        let mut client = server.connect();
+        let reply = visit(&mut client, 1);
+        assert_eq!(reply.ids("traits").len(), usize::from(is_so), "{count}");
+        assert_eq!(total(&server, |totals| totals.segments_dropped.value()), dropped);
+        drop(client);
         server.assert_quiet();
     }
 }

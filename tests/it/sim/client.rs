@@ -1,7 +1,7 @@
 //! A client with some requests to make over one connection: one after the other, pipelined, in pieces, or broken off.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -21,8 +21,8 @@ pub struct Record {
     pub lost: u64,
     /// Visitors, phones and persons whose opt-out was asked for.
     pub asked_out: BTreeSet<String>,
-    /// Those whose opt-out was acknowledged.
-    pub opted_out: BTreeSet<String>,
+    /// Those whose opt-out was acknowledged, and when.
+    pub opted_out: BTreeMap<String, u64>,
     /// By person, the calls that were made as theirs.
     pub sent: [u64; PERSONS],
     /// Those of which the answer said that they were counted.
@@ -180,7 +180,7 @@ impl Client {
     }
 
     fn asked(&self, uuid: Option<String>, named: Vec<String>) -> Asked {
-        let was_out = named.iter().any(|name| self.record.borrow().opted_out.contains(name));
+        let was_out = named.iter().any(|name| self.record.borrow().opted_out.contains_key(name));
         Asked { uuid, named, opts_out: false, was_out, ..Asked::default() }
     }
 
@@ -229,7 +229,8 @@ impl Client {
         let overloaded = has_error(0);
         if opts_out {
             if !overloaded {
-                self.record.borrow_mut().opted_out.extend(named);
+                let mut record = self.record.borrow_mut();
+                named.into_iter().for_each(|name| _ = record.opted_out.entry(name).or_insert(now_ns));
             }
             return;
         }
