@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Message, Shard};
 use crate::ids::{AccountIndex, PartnerId, PartnerIndex, ShardId};
+use crate::metrics::PartnerMetrics;
 use crate::partner::health::Health;
 use crate::partner::pool::Pool;
 use crate::reactor::{ConnId, Io};
@@ -48,11 +49,17 @@ pub(super) struct PartnerRuntime {
     pub addresses: Box<[SocketAddr]>,
     /// Connections go to the addresses in turn.
     pub next_address: usize,
+    /// The partner's over all rulesets, wherever in them it stands.
+    pub metrics: Arc<PartnerMetrics>,
 }
 
 impl Epoch {
     /// Allocates all that using `ruleset` needs.
-    pub fn new(ruleset: &Arc<Ruleset>, addresses: impl Fn(PartnerIndex) -> Box<[SocketAddr]>) -> Epoch {
+    pub fn new(
+        ruleset: &Arc<Ruleset>,
+        addresses: impl Fn(PartnerIndex) -> Box<[SocketAddr]>,
+        metrics: impl Fn(PartnerIndex) -> Arc<PartnerMetrics>,
+    ) -> Epoch {
         let scratch = ruleset.accounts.iter().map(|account| AccountScratch {
             matcher: account.matcher.scratch(),
             program: account.program.scratch(),
@@ -63,6 +70,7 @@ impl Epoch {
             health: Health::default(),
             addresses: addresses(PartnerIndex(index as u16)),
             next_address: 0,
+            metrics: metrics(PartnerIndex(index as u16)),
         });
         Epoch {
             rules: Arc::new(Arc::clone(ruleset)),
@@ -105,6 +113,14 @@ impl Epochs {
             return &mut self.current;
         }
         self.previous.as_deref_mut().filter(|epoch| epoch.number() == number).expect("an epoch in use is kept")
+    }
+
+    /// What a partner of such an epoch has come to.
+    pub(super) fn metrics(&self, number: u64, index: PartnerIndex) -> &PartnerMetrics {
+        let is_current = self.current.number() == number;
+        let epoch = if is_current { Some(&self.current) } else { self.previous.as_ref() };
+        let epoch = epoch.filter(|epoch| epoch.number() == number).expect("an epoch in use is kept");
+        &epoch.partners[usize::from(index.0)].metrics
     }
 }
 
