@@ -204,7 +204,7 @@ mod tests {
         let samples = samples(&text);
         assert_eq!(samples["pinion_requests_total{shard=\"0\"}"], 7.0);
         assert_eq!(samples["pinion_requests_total{shard=\"1\"}"], 9.0);
-        assert_eq!((samples["pinion_reloads_total{}"], samples["pinion_reloads_failed_total{}"]), (4.0, 0.0));
+        assert_eq!((samples["pinion_reloads_total"], samples["pinion_reloads_failed_total"]), (4.0, 0.0));
         assert_eq!(samples["pinion_connections{shard=\"1\"}"], 3.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"odd \\\"name\\\"\\\\\"}"], 1.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"swift\"}"], 0.0);
