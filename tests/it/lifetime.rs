@@ -145,7 +145,7 @@ fn reloads_are_counted_and_what_waits_for_a_start_is_named() {
     let counted = |name: &str| {
         let metrics = Connection::to(admin).get("admin", "/metrics", "");
         let text = String::from_utf8(metrics.body).unwrap();
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("{} ")).unwrap().parse::<u64>().unwrap()
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" ")).unwrap().parse::<u64>().unwrap()
     };
     assert_eq!((counted("pinion_reloads_total"), counted("pinion_reloads_failed_total")), (0, 0));
     folder.config("memory_max = \"2GiB\"\nregion = 7", "");
