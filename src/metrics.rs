@@ -102,6 +102,14 @@ macro_rules! counters {
 }
 
 counters! {
+    /// What the control thread did.
+    ControlTotals {
+        reloads: "Times that the config was read again and taken into use.",
+        reloads_failed: "Times that the config was read again and had faults: the one in use stayed.",
+    }
+}
+
+counters! {
     /// What happened, ever since the start.
     Totals {
         connections_accepted: "Client connections accepted.",
@@ -261,6 +269,8 @@ pub struct ShardMetrics {
     /// From a request's last byte to its answer handed to the kernel. Time moves from turn to turn of the loop only, so
     /// what is answered in the turn of its arrival counts as 0.
     pub latency: Histogram,
+    /// Set when the shard ends: client connections that were still owed an answer.
+    pub connections_cut: Counter,
 }
 
 #[cfg(test)]
