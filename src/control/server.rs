@@ -22,6 +22,7 @@ use crate::demo;
 use crate::identity::Secret;
 use crate::reactor::uring::Without;
 use crate::ruleset::Ruleset;
+use crate::shard::Plan;
 
 /// How often whether the shards are all there is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -118,12 +119,14 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
     // What a demo's visitors want is over when it ends.
     let data_dir = matches!(options, Options::Serve { .. }).then(|| file.server.data_dir.clone());
-    let starting = start(file.clone(), data_dir, ruleset, layout, secret.clone(), reactor);
+    let plan = sizes::plan(&file, layout.shards())?;
+    let pooled_max = plan.pooled_max();
+    let starting = start(file.clone(), plan, data_dir, ruleset, layout, secret.clone(), reactor);
     let Some(started) = signals.unless_told_to_end(starting).await else {
         say::news("ended before it served");
         return Ok(());
     };
-    let (rules, shards, pooled_max) = started?;
+    let (rules, shards) = started?;
     let admin = Arc::new(Admin::new(shards.metrics.clone(), Arc::clone(&shards.opt_outs)));
     admin.set_partners(shards.partners.clone());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
@@ -142,20 +145,19 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
         Options::Serve { config } => config.clone(),
         Options::Demo(_) => None,
     };
-    Server { shards, rules, coming: None, admin, signals, secret, config, server: file.server, owners, pooled_max }
-        .tend()
-        .await
+    let server = file.server;
+    Server { shards, rules, coming: None, admin, signals, secret, config, server, owners, pooled_max }.tend().await
 }
 
 async fn start(
     file: File,
+    plan: Plan,
     data_dir: Option<PathBuf>,
     ruleset: Ruleset,
     layout: Layout,
     secret: Secret,
     reactor: Reactor,
-) -> Result<(Rules, Shards, usize), String> {
-    let plan = sizes::plan(&file, layout.shards())?;
+) -> Result<(Rules, Shards), String> {
     let numbers = sizes::numbers(&plan);
     say::news(memory_plan(&numbers).trim_end());
     sizes::warning(&numbers).into_iter().for_each(say::warning);
@@ -173,11 +175,10 @@ async fn start(
         data_dir,
         on_ready: None,
     };
-    let pooled_max = plan.pooled_max();
     // Large tables take their time, in which signals are to be heard.
     let starting = tokio::task::spawn_blocking(move || {
         let shards = Shards::start(&launch, &|partner| rules.addresses(partner));
-        shards.map(|shards| (rules, shards, pooled_max))
+        shards.map(|shards| (rules, shards))
     });
     let started = starting.await.map_err(std::io::Error::from).flatten();
     started.map_err(|error| format!("can't serve: {error}"))

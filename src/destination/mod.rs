@@ -33,7 +33,7 @@ impl Destinations {
     ) {
         let is_allowed = |vendor: Option<u16>| vendor.is_none() || is_allowed(vendor);
         let is_meant = |cookie: &&CookieDestination| {
-            cookie.conditions.are_met(occasion, &is_allowed) && cookie.pages.contain(occasion.page_host)
+            cookie.conditions.are_met(occasion, is_allowed) && cookie.pages.contain(occasion.page_host)
         };
         for cookie in self.cookies.iter().filter(is_meant) {
             entries.push_cookie(cookie.ttl_days, |out| cookie.write(segments, values, out));
