@@ -13,5 +13,6 @@ pub mod request;
 pub mod segment_traits;
 pub mod settings;
 pub mod time;
+pub mod time_left;
 pub mod url;
 pub mod wrapper;

@@ -7,7 +7,7 @@ use super::pool::PoolLimits;
 use super::segment_traits::SegmentTraits;
 use super::url::Url;
 use crate::ids::{AccountIndex, DataSourceId, PartnerId, TraitId};
-use crate::limits::{PARTNER_BODY_BYTES_MAX, SIGNAL_KEY_BYTES_MAX};
+use crate::limits::{PARTNER_BODY_BYTES_MAX, PARTNER_TIMES_MAX, SIGNAL_KEY_BYTES_MAX};
 use crate::template::{Encoding, Macro, Template};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -205,7 +205,7 @@ impl Partner {
         else {
             return Err(errors);
         };
-        Ok(Partner {
+        let partner = Partner {
             signal_key: format!("d_partner_{}", settings.name).into_bytes().into_boxed_slice(),
             pool: PoolLimits {
                 connections_max: settings.connections_max,
@@ -237,7 +237,17 @@ impl Partner {
             on_absence: settings.on_absence,
             vendor_id: settings.vendor_id,
             share_permille: settings.share_permille,
-        })
+        };
+        match partner.times() {
+            0..=PARTNER_TIMES_MAX => Ok(partner),
+            _ => Err(vec![error("url", format!("`%timeout_ms%` is sent more than {PARTNER_TIMES_MAX} times"))]),
+        }
+    }
+
+    /// How often a request says how much time is left.
+    fn times(&self) -> usize {
+        let is_in_default_body = matches!(self.body, Body::Default { .. });
+        usize::from(is_in_default_body) + self.macros().filter(|which| **which == Macro::TimeoutMs).count()
     }
 
     /// Whether a visitor is among those looked up: always the same visitors, others for each partner.
@@ -408,6 +418,7 @@ mod tests {
         assert_eq!(fault(&|s| (s.method, s.body) = (Method::Get, Some("x".to_owned()))), ("body", None));
         assert_eq!(fault(&|s| s.name = "a b".to_owned()), ("name", None));
         assert_eq!(fault(&|s| s.share_permille = 1_001), ("share", None));
+        assert_eq!(fault(&|s| s.url += &"%timeout_ms%".repeat(PARTNER_TIMES_MAX)), ("url", None));
         assert_eq!(fault(&|s| s.timeout_ms = 9), ("timeout_ms", None));
         assert_eq!(fault(&|s| s.format.paths = vec!["a..b".to_owned()]), ("format", None));
         assert_eq!(fault(&|s| s.answer_bytes_max += 1), ("answer_bytes_max", None));

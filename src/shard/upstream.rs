@@ -140,7 +140,7 @@ impl Shard {
         let now_ns = io.now().mono_ns;
         let (_, index) = self.calls.key(call).expect("a call has a key");
         let lookup = self.calls.value_mut(call).expect("a call has a value");
-        let request = lookup.request.take().expect("a request that is not sent is here");
+        let request = lookup.take_request(now_ns);
         lookup.conn = Some(conn);
         lookup.sent_ns = now_ns;
         let epoch = lookup.epoch;

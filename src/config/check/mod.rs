@@ -11,6 +11,7 @@ use super::source::{ConfigError, Source};
 use crate::limits::PARTNER_REQUEST_BYTES_MAX;
 use crate::partner::request::write_request;
 use crate::partner::settings::Partner;
+use crate::partner::time_left::TimeLeft;
 use crate::ruleset::Ruleset;
 use crate::template::{Rendered, Writer};
 pub use effective::effective_config;
@@ -66,7 +67,7 @@ pub fn sample_request(ruleset: &Ruleset, partner: &Partner) -> String {
     let values = SampleVisitor { region: ruleset.server.region, timeout_ms: partner.timeout_ms };
     let scheme = if partner.url.is_tls { "https" } else { "http" };
     let title = format!("# {} of {}, to {scheme}://{}", partner.name, account.alias, partner.url.authority);
-    match write_request(partner, &values, &mut out) {
+    match write_request(partner, &values, &mut TimeLeft::default(), &mut out) {
         Rendered::Ok(_) => {
             let request = String::from_utf8_lossy(out.bytes()).replace("\r\n", "\n");
             format!("{title}\n{}\n\n", request.trim_end())

@@ -65,6 +65,7 @@ on_each_runtime!(
     a_partner_that_asks_for_rest_gets_it,
     a_failing_partner_is_asked_less_and_comes_back,
     calls_wait_for_a_connection_or_do_without,
+    partners_hear_how_much_time_is_left_when_they_are_asked,
 );
 
 fn a_late_answer_enriches_the_next_call(runtime: Runtime) {
@@ -443,4 +444,41 @@ fn calls_wait_for_a_connection_or_do_without(runtime: Runtime) {
         assert_eq!(total(&server, |totals| totals.connections_opened.value()), connections_opened);
         server.assert_quiet();
     }
+}
+
+/// How much time the default body of a request says is left.
+fn tmax(request: &str) -> u64 {
+    let (_, body) = request.split_once("\r\n\r\n").expect("a whole request");
+    let body: serde_json::Value = serde_json::from_str(body).expect("the body is as long as its head says");
+    body["tmax"].as_u64().expect("a number")
+}
+
+fn partners_hear_how_much_time_is_left_when_they_are_asked(runtime: Runtime) {
+    // One digit more than when the second gets the connection.
+    const BUDGET_MS: u64 = 10_050;
+    const WAIT: Duration = Duration::from_millis(100);
+    let lock = Arc::default();
+    let (act, guard) = held(&lock);
+    let partner = Partner::start(act);
+    let config = config("max_connections = 1\nheaders = { X-Left = \"at most %timeout_ms% ms\" }")
+        .replace("example/lookup", "example/lookup?left=%timeout_ms%&from=pinion")
+        .replace(LONG_BUDGET.0, &format!("budget_ms = {BUDGET_MS}"));
+    let server = start(runtime, &config, &partner);
+    let address = server.address;
+    let first = thread::spawn(move || visit(&mut Connection::to(address), 1).ids("segments"));
+    server.wait_until("the first asks", |_| partner.requests() == 1);
+    let start = Instant::now();
+    let second = thread::spawn(move || visit(&mut Connection::to(address), 2).ids("segments"));
+    server.wait_until("the second waits", |server| server.gauge(|gauges| gauges.parked.value()) == 2);
+    thread::sleep(WAIT);
+    drop(guard);
+    assert_eq!(first.join().expect("it is answered"), [101]);
+    assert_eq!(second.join().expect("it is answered"), [101]);
+    let heard = partner.heard();
+    let left_ms = tmax(&heard[1]);
+    assert!(left_ms <= BUDGET_MS - WAIT.as_millis() as u64, "{}", heard[1]);
+    assert!(left_ms + start.elapsed().as_millis() as u64 + 10 >= BUDGET_MS, "{}", heard[1]);
+    assert!(heard[1].starts_with(&format!("POST /lookup?left={left_ms}&from=pinion HTTP/1.1\r\n")), "{}", heard[1]);
+    assert!(heard[1].contains(&format!("\r\nX-Left: at most {left_ms} ms\r\n")), "{}", heard[1]);
+    server.assert_quiet();
 }

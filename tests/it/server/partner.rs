@@ -32,6 +32,7 @@ pub struct Partner {
     pub address: SocketAddr,
     act: Arc<Mutex<Act>>,
     requests: Arc<AtomicU64>,
+    heard: Arc<Mutex<Vec<String>>>,
 }
 
 /// A whole answer with a JSON body.
@@ -45,16 +46,16 @@ impl Partner {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let act = Arc::new(Mutex::new(act));
-        let requests = Arc::new(AtomicU64::new(0));
-        let (acts, counted) = (Arc::clone(&act), Arc::clone(&requests));
+        let (requests, heard) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (acts, counted, texts) = (Arc::clone(&act), Arc::clone(&requests), Arc::clone(&heard));
         // Ends with the test process: a blocked accept has nothing to clean up.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (acts, counted) = (Arc::clone(&acts), Arc::clone(&counted));
-                thread::spawn(move || serve(stream, &acts, &counted));
+                let (acts, counted, texts) = (Arc::clone(&acts), Arc::clone(&counted), Arc::clone(&texts));
+                thread::spawn(move || serve(stream, &acts, &counted, &texts));
             }
         });
-        Partner { address, act, requests }
+        Partner { address, act, requests, heard }
     }
 
     pub fn set(&self, act: Act) {
@@ -65,13 +66,19 @@ impl Partner {
     pub fn requests(&self) -> u64 {
         self.requests.load(SeqCst)
     }
+
+    /// What they said, in the order in which they came.
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().expect("no holder panics").clone()
+    }
 }
 
-fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64) {
+fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64, heard: &Mutex<Vec<String>>) {
     let _ = stream.set_nodelay(true);
     let mut pending = Vec::new();
     let mut served = 0;
-    while read_request(&mut stream, &mut pending) {
+    while let Some(request) = read_request(&mut stream, &mut pending) {
+        heard.lock().expect("no holder panics").push(request);
         counted.fetch_add(1, SeqCst);
         served += 1;
         let act = acts.lock().expect("no holder panics").clone();
@@ -112,21 +119,20 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64) {
     }
 }
 
-/// Takes one request off the stream; `false` when there are no more.
-fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> bool {
+/// Takes one request off the stream; `None` when there are no more.
+fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Option<String> {
     loop {
         if let Some(head) = pending.windows(4).position(|window| window == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&pending[..head]).to_ascii_lowercase();
             let length = text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
             let total = head + 4 + length.unwrap_or(0usize);
             if pending.len() >= total {
-                pending.drain(..total);
-                return true;
+                return Some(String::from_utf8_lossy(&pending.drain(..total).collect::<Vec<_>>()).into_owned());
             }
         }
         let mut room = [0; 4096];
         match stream.read(&mut room) {
-            Ok(0) | Err(_) => return false,
+            Ok(0) | Err(_) => return None,
             Ok(len) => pending.extend_from_slice(&room[..len]),
         }
     }
