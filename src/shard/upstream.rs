@@ -8,6 +8,7 @@ use crate::http::response::{Answer as HttpAnswer, Response, ResponseParser};
 use crate::ids::PartnerIndex;
 use crate::partner::answer::AnswerError;
 use crate::partner::calls::CallId;
+use crate::partner::pool::Acquired;
 use crate::partner::reader::AnswerHead;
 use crate::partner::{health, time};
 use crate::reactor::{Buffer, ConnId, Io};
@@ -228,7 +229,7 @@ impl Shard {
         let now_ns = io.now().mono_ns;
         let upstream = self.upstream(conn);
         let untouched = upstream.received.is_none() && upstream.served > 1;
-        let sending = upstream.sending;
+        let (sending, epoch, index) = (upstream.sending, upstream.epoch, upstream.partner);
         let call = upstream.call.expect("a busy connection serves a call");
         let retries = untouched
             && self
@@ -239,26 +240,40 @@ impl Shard {
             self.upstream_failed(io, conn, Failure::Reset);
             return;
         }
-        self.upstream_discard(io, conn);
         if sending {
             // The request is still with the runtime, which gives it back before the connection is reported closed.
+            self.upstream_discard(io, conn);
             self.upstream(conn).call = Some(call);
         } else {
+            // Ahead of who waits: the place that is free now is for the call's new connection.
+            self.upstream_remove(io, conn);
             self.upstream_retry(io, call);
+            self.open_wanted(io, epoch, index);
         }
     }
 
-    /// Sends a call, whose request is here again, over a fresh connection.
+    /// Sends a call, whose request is here again, over another connection: a fresh one, if there is room for it.
     fn upstream_retry<I: Io<Message = Message>>(&mut self, io: &mut I, call: CallId) {
         let Some((_, index)) = self.calls.key(call) else { return };
         let lookup = self.calls.value_mut(call).expect("a call has a value");
         lookup.conn = None;
-        let (epoch, has_time) = (lookup.epoch, lookup.has_time(io.now().mono_ns));
-        if has_time && self.epochs.of(epoch).partner(index).pool.retry(call.slot) {
+        if lookup.has_time(io.now().mono_ns) {
             self.partner_totals(index).retries.increment();
-            self.upstream_open(io, epoch, index);
+            self.send_again(io, call, Failure::Reset);
         } else {
             self.call_failed(io, call, Failure::Reset);
+        }
+    }
+
+    /// Finds another connection for a call. It fails if it can't even wait for one.
+    fn send_again<I: Io<Message = Message>>(&mut self, io: &mut I, call: CallId, failure: Failure) {
+        let Some((_, index)) = self.calls.key(call) else { return };
+        let epoch = self.calls.value(call).expect("a call has a value").epoch;
+        match self.epochs.of(epoch).partner(index).pool.retry(call.slot) {
+            Acquired::Use(conn) => self.upstream_send(io, call, conn),
+            Acquired::Open => self.upstream_open(io, epoch, index),
+            Acquired::Queue => {}
+            Acquired::Full => self.call_failed(io, call, failure),
         }
     }
 
@@ -365,14 +380,23 @@ impl Shard {
     pub(super) fn upstream_discard<I: Io>(&mut self, io: &mut I, conn: ConnId) {
         let upstream = self.upstream(conn);
         let (epoch, index, phase) = (upstream.epoch, upstream.partner, upstream.phase);
-        if matches!(phase, Phase::Free | Phase::Closing) {
-            return;
+        if !matches!(phase, Phase::Free | Phase::Closing) {
+            self.upstream_remove(io, conn);
+            self.open_wanted(io, epoch, index);
         }
+    }
+
+    /// Leaves its place in the pool free.
+    fn upstream_remove<I: Io>(&mut self, io: &mut I, conn: ConnId) {
+        let upstream = self.upstream(conn);
         upstream.call = None;
+        let (epoch, index) = (upstream.epoch, upstream.partner);
         self.upstream_close(io, conn);
+        self.epochs.of(epoch).partner(index).pool.discard(conn);
+    }
+
+    fn open_wanted<I: Io>(&mut self, io: &mut I, epoch: u64, index: PartnerIndex) {
         let now_ns = io.now().mono_ns;
-        let pool = &mut self.epochs.of(epoch).partner(index).pool;
-        pool.discard(conn);
         while self.epochs.of(epoch).partner(index).pool.wants_open(now_ns) {
             self.upstream_open(io, epoch, index);
         }
