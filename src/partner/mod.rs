@@ -2,6 +2,7 @@
 //! many calls there are. Nothing here moves bytes or reads a clock; `shard` does both.
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod answer;
 pub mod calls;
 pub mod format;

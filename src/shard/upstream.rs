@@ -1,6 +1,8 @@
 //! Partner connections: requests out, answers in. A connection serves one call at a time; one that erred, timed out in
 //! the middle of an answer or sent what nobody asked for is closed and never used again.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use super::lookup::Failure;
 use super::{Message, Shard};
 use crate::http::HttpFault;
@@ -30,6 +32,7 @@ pub(super) struct Upstream {
     phase: Phase,
     epoch: u64,
     partner: PartnerIndex,
+    address: SocketAddr,
     /// Whom it serves while busy. While closing: who is to be sent again, once its request is back.
     call: Option<CallId>,
     /// What has come of the present answer.
@@ -49,6 +52,7 @@ impl Upstream {
             phase: Phase::Free,
             epoch: 0,
             partner: PartnerIndex(0),
+            address: (Ipv4Addr::UNSPECIFIED, 0).into(),
             call: None,
             received: None,
             parser: ResponseParser::new(false, 0),
@@ -70,9 +74,8 @@ impl Shard {
     pub(super) fn upstream_open<I: Io>(&mut self, io: &mut I, epoch: u64, index: PartnerIndex) {
         let now_ns = io.now().mono_ns;
         let runtime = self.epochs.of(epoch).partner(index);
-        let address = runtime.addresses.get(runtime.next_address % runtime.addresses.len().max(1)).copied();
-        runtime.next_address = runtime.next_address.wrapping_add(1);
-        let Some(conn) = address.and_then(|address| io.connect(address)) else {
+        let address = runtime.addresses.take_next(now_ns);
+        let Some((address, conn)) = address.and_then(|address| Some((address, io.connect(address)?))) else {
             if let Some(call) = runtime.pool.connect_failed(now_ns) {
                 self.fail_later(call);
             }
@@ -89,6 +92,7 @@ impl Shard {
             phase: Phase::Connecting,
             epoch,
             partner: index,
+            address,
             ..Upstream::new()
         };
     }
@@ -104,9 +108,11 @@ impl Shard {
             return;
         }
         upstream.phase = Phase::Idle;
-        let (epoch, index) = (upstream.epoch, upstream.partner);
+        let (epoch, index, address) = (upstream.epoch, upstream.partner, upstream.address);
         self.timers.cancel(self.plan.timer_of_upstream(conn.slot - self.plan.clients_max as u32));
-        let next = self.epochs.of(epoch).partner(index).pool.connected(conn, io.now().mono_ns);
+        let runtime = self.epochs.of(epoch).partner(index);
+        runtime.addresses.connected(address);
+        let next = runtime.pool.connected(conn, io.now().mono_ns);
         self.serve_next(io, conn, next);
     }
 
@@ -119,13 +125,24 @@ impl Shard {
         }
     }
 
+    /// The address rests. The call that was to have the connection gets one to another address, as long as there is
+    /// one that doesn't rest: so each is tried at most once a second, and a call fails when all of them do.
     fn connect_failed<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId) {
+        let now_ns = io.now().mono_ns;
         let upstream = self.upstream(conn);
-        let (epoch, index) = (upstream.epoch, upstream.partner);
+        let (epoch, index, address) = (upstream.epoch, upstream.partner, upstream.address);
         self.upstream_close(io, conn);
-        let failed = self.epochs.of(epoch).partner(index).pool.connect_failed(io.now().mono_ns);
+        let runtime = self.epochs.of(epoch).partner(index);
+        runtime.addresses.failed(address, now_ns);
+        let is_other_ready = runtime.addresses.is_any_ready(now_ns);
+        let failed = runtime.pool.connect_failed(now_ns);
         if let Some(call) = failed.and_then(|slot| self.calls.id_at(slot)) {
-            self.call_failed(io, call, Failure::Connect);
+            let has_time = self.calls.value(call).is_some_and(|lookup| lookup.has_time(now_ns));
+            if is_other_ready && has_time {
+                self.send_again(io, call, Failure::Connect);
+            } else {
+                self.call_failed(io, call, Failure::Connect);
+            }
         }
     }
 
