@@ -153,9 +153,9 @@ pub const PARTNER_RETRY_AFTER_S_MAX: u64 = 60;
 
 // ---- Destinations ----
 
-/// Cookies, and as many URLs, that one answer may carry; the rest is dropped and counted.
+/// Cookies, and as many URLs, that one answer may carry; the rest is left out with error 10, and counted.
 pub const DESTINATION_ENTRIES_MAX: usize = 256;
-/// All their texts, in bytes, before JSON escapes them.
+/// All their texts, in bytes, before JSON escapes them; what is over likewise.
 pub const DESTINATION_BYTES_MAX: usize = 32 * 1024;
 
 // ---- ID syncs ----

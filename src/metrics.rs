@@ -1,5 +1,5 @@
 //! What the server counts. Each shard writes its own block, with plain relaxed loads and stores, since it is the only
-//! writer; the control thread only loads. No reader ever slows a writer down.
+//! writer, and so does the post; the control thread only loads. No reader ever slows a writer down.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -129,6 +129,7 @@ counters! {
         profiles_expired: "Profiles removed because nothing in them was valid any more.",
         segments_entered: "Times that a visitor entered a segment.",
         segments_left: "Times that a visitor left a segment.",
+        destinations_dropped: "Destinations left out of answers that had no room for more.",
         persons_new: "Persons first seen.",
         persons_unread: "Calls evaluated without the person's profile: no way to its core, or not in time.",
         persons_late: "Persons' profiles that came when the call had been answered without.",
@@ -172,7 +173,6 @@ counters! {
         profile_cells_free: "Free cells of the profile table.",
         ids: "Declared ids in the id map.",
         opt_outs: "Opt-outs in force; every shard knows all of them.",
-        opt_outs_room: "Opt-outs that there is still room for.",
         epoch: "The ruleset in use.",
         lag_microseconds: "How long input lately waited in the kernel before the loop read it.",
         backtracking_regexes: "Regular expressions in use that may backtrack: only these may allocate while they run.",
@@ -212,6 +212,20 @@ counters! {
     }
 }
 
+counters! {
+    /// What becomes of opt-outs at who keeps them, which is no shard.
+    OptOutTotals {
+        opt_outs_log_failures: "Times that the log of opt-outs took none: all that came were refused.",
+    }
+}
+
+counters! {
+    /// What is so now there.
+    OptOutGauges {
+        opt_outs_room: "Opt-outs that there is still room for: none while their log fails.",
+    }
+}
+
 /// One partner, as one shard sees it.
 #[derive(Debug, Default)]
 pub struct PartnerMetrics {
@@ -220,6 +234,13 @@ pub struct PartnerMetrics {
     pub latency: Histogram,
     /// How long visitors waited for it.
     pub waited: Histogram,
+}
+
+/// All that is counted where opt-outs are kept.
+#[derive(Debug, Default)]
+pub struct OptOutMetrics {
+    pub totals: OptOutTotals,
+    pub gauges: OptOutGauges,
 }
 
 /// All that one shard counts.

@@ -46,6 +46,17 @@ impl Ruleset {
         self.integration_codes[account.0 as usize].get(code).copied()
     }
 
+    /// Whether the trait is one of the account's.
+    pub fn owns_trait(&self, account: AccountIndex, id: TraitId) -> bool {
+        self.traits.find(id).is_some_and(|info| info.account == account)
+    }
+
+    /// Whether the account may use ids of the data source, and tell them to others.
+    pub fn may_use_ids(&self, source: DataSourceId, account: AccountIndex) -> bool {
+        let is_usable = |source: &DataSource| !source.is_blocked && source.account.is_none_or(|owner| owner == account);
+        self.data_sources.get(&source).is_some_and(is_usable)
+    }
+
     /// Whether ids of the data source name persons, and the account may know them as such.
     pub fn names_persons(&self, source: DataSourceId, account: AccountIndex) -> bool {
         self.data_sources.get(&source).is_some_and(|source| source.account == Some(account) && !source.device_ids)
@@ -99,8 +110,6 @@ pub struct Account {
     /// What consent means here.
     pub privacy: Policy,
     pub matcher: Matcher,
-    /// Every trait of the account, ascending.
-    pub traits: Box<[TraitId]>,
     /// The segments that look at the device's own traits.
     pub program: Program,
     /// Those that look at a person's, one program for each merge rule that occurs. None of them is in `program`.
@@ -110,12 +119,6 @@ pub struct Account {
     pub partners: Box<[PartnerIndex]>,
     pub destinations: Destinations,
     pub id_syncs: IdSyncs,
-}
-
-impl Account {
-    pub fn owns_trait(&self, id: TraitId) -> bool {
-        self.traits.binary_search(&id).is_ok()
-    }
 }
 
 /// Segments with one merge rule.

@@ -20,7 +20,7 @@ use crate::limits::{
     DERIVED_CHARACTERS_MAX, OPT_OUTS_MAX, ORIGINS_BYTES_MAX, PARTNERS_MAX, SEGMENTS_MAX, SIGNAL_KEY_BYTES_MAX,
     TRAITS_MAX,
 };
-use crate::template::Template;
+use crate::template::{Macro, Template};
 
 const MEMORY_BYTES_MIN: u64 = 1 << 20;
 const NODE_BYTES_MAX: usize = 64;
@@ -87,39 +87,47 @@ impl<'a> Known<'a> {
     }
 
     fn check_data_source(&self, id: &Spanned<u32>, account: &str, faults: &mut Faults<'_>) {
-        match self.data_sources.get(id.get_ref()) {
-            Some(&owner) if owner == account => {}
+        if let Some((message, hint)) = self.foreign(*id.get_ref(), account) {
+            faults.add(id.span(), message, hint);
+        }
+    }
+
+    /// Why a data source is none of the account's, and what to do about it.
+    fn foreign(&self, id: u32, account: &str) -> Option<(String, String)> {
+        match self.data_sources.get(&id) {
+            Some(&owner) if owner == account => None,
             Some(owner) => {
-                let message = format!("data source {} belongs to account `{owner}`", id.get_ref());
-                faults.add(id.span(), message, format!("use one of account `{account}`"));
+                let message = format!("data source {id} belongs to account `{owner}`");
+                Some((message, format!("use one of account `{account}`")))
             }
             None => {
-                let message = format!("there is no data source {}", id.get_ref());
-                faults.add(id.span(), message, "give the `id` of one of the `[[data_source]]` tables");
+                let hint = "give the `id` of one of the `[[data_source]]` tables";
+                Some((format!("there is no data source {id}"), hint.to_owned()))
             }
         }
     }
 
-    /// Refuses a template that would send a private signal, or one made from it, to somebody.
+    /// Refuses a template that would tell somebody what the account may not tell: a private signal, one made from it,
+    /// or a visitor's id at another account's data source.
     fn check_template(&self, template: &Spanned<String>, account: &str, faults: &mut Faults<'_>) {
-        let found = text::signal_macros(template.get_ref());
-        // The compiled template has the last word on what is a macro.
-        let compiled = Template::compile(template.get_ref()).unwrap_or_default();
-        for key in compiled.signal_keys().filter_map(|key| std::str::from_utf8(key).ok()) {
-            if self.private_keys.contains(&(account, key)) && !found.iter().any(|(_, known)| *known == key) {
-                let message = format!("`{key}` derives from a private signal and must not leave the server");
-                faults.add(template.span(), message, "take the macro away");
+        for found in Template::scan(template.get_ref()) {
+            match found {
+                Ok((Macro::Signal(key), place)) => {
+                    let key = std::str::from_utf8(&key).expect("it is a part of the text");
+                    if self.private_keys.contains(&(account, key)) {
+                        let message = format!("`{key}` derives from a private signal and must not leave the server");
+                        faults.add_within(template, place, message, "take the macro away");
+                    }
+                }
+                Ok((Macro::DeclaredId(id), place)) if !is_global(id.0) => {
+                    if let Some((message, hint)) = self.foreign(id.0, account) {
+                        faults.add_within(template, place, message, hint);
+                    }
+                }
+                Ok(_) => {}
+                // The compiler tells the first one alone.
+                Err(error) => faults.add_within_unless_told(template, error.span, error.message),
             }
-        }
-        for (range, key) in found {
-            let message = if text::is_private(key) {
-                format!("`{key}` is private and must not leave the server")
-            } else if self.private_keys.contains(&(account, key)) {
-                format!("`{key}` derives from a private signal and must not leave the server")
-            } else {
-                continue;
-            };
-            faults.add_within(template, range, message, "take the macro away");
         }
     }
 }

@@ -14,12 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::metrics;
-use crate::metrics::ShardMetrics;
+use crate::metrics::{OptOutMetrics, ShardMetrics};
 
 /// What the admin pages show.
 #[derive(Debug)]
 pub struct Admin {
     shards: Vec<Arc<ShardMetrics>>,
+    opt_outs: Arc<OptOutMetrics>,
     /// Names of the partners in use, in the order of the ruleset; a reload changes them.
     partners: watch::Sender<Vec<String>>,
     serving: AtomicBool,
@@ -27,9 +28,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    pub fn new(shards: Vec<Arc<ShardMetrics>>) -> Admin {
+    pub fn new(shards: Vec<Arc<ShardMetrics>>, opt_outs: Arc<OptOutMetrics>) -> Admin {
         Admin {
             shards,
+            opt_outs,
             partners: watch::Sender::default(),
             serving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -55,7 +57,7 @@ impl Admin {
     }
 
     fn exposition(&self) -> String {
-        metrics::exposition(&self.shards, &self.partners.borrow())
+        metrics::exposition(&self.shards, &self.opt_outs, &self.partners.borrow())
     }
 }
 
@@ -106,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn readiness_follows_the_shards() {
-        let admin = Arc::new(Admin::new(vec![Arc::default(), Arc::default()]));
+        let admin = Arc::new(Admin::new(vec![Arc::default(), Arc::default()], Arc::default()));
         let address = serve("127.0.0.1:0".parse().unwrap(), router(Arc::clone(&admin))).await.unwrap();
         assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200 "));
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503 "));
@@ -119,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_name_the_partners_in_use() {
-        let admin = Arc::new(Admin::new(vec![Arc::default()]));
+        let admin = Arc::new(Admin::new(vec![Arc::default()], Arc::default()));
         admin.set_partners(vec!["swift".to_owned()]);
         let address = serve("127.0.0.1:0".parse().unwrap(), router(admin)).await.unwrap();
         let answer = ask(address, "/metrics").await;

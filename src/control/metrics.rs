@@ -9,13 +9,13 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::metrics::{Histogram, PartnerMetrics, ShardMetrics};
+use crate::metrics::{Histogram, OptOutMetrics, PartnerMetrics, ShardMetrics};
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of all shards. `partners` names those in use, in the order of the ruleset.
-pub fn exposition(shards: &[Arc<ShardMetrics>], partners: &[String]) -> String {
+/// All metrics of all shards, and of who keeps opt-outs. `partners` names those in use, in the order of the ruleset.
+pub fn exposition(shards: &[Arc<ShardMetrics>], opt_outs: &OptOutMetrics, partners: &[String]) -> String {
     let mut text = Exposition { text: String::with_capacity(64 * 1024) };
     text.family("build_info", Kind::Gauge, "Always 1; the label says which version runs.");
     text.sample("build_info", "", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -26,6 +26,8 @@ pub fn exposition(shards: &[Arc<ShardMetrics>], partners: &[String]) -> String {
     text.values(&every, Kind::Gauge, "", |shard| shard.gauges.values().collect());
     let help = "From a request's last byte to its answer handed to the kernel.";
     text.histogram("request_seconds", help, &every, |shard| &shard.latency);
+    text.values(&[(Vec::new(), opt_outs)], Kind::Counter, "", |kept| kept.totals.values().collect());
+    text.values(&[(Vec::new(), opt_outs)], Kind::Gauge, "", |kept| kept.gauges.values().collect());
 
     let every: Vec<Labelled<'_, PartnerMetrics>> = partners
         .iter()
@@ -127,7 +129,8 @@ impl Exposition {
 
     fn sample(&mut self, name: &str, suffix: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
-        self.line(format_args!("pinion_{name}{suffix}{{{}}} {value}", labels.join(",")));
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        self.line(format_args!("pinion_{name}{suffix}{labels} {value}"));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
@@ -172,7 +175,9 @@ mod tests {
     }
 
     fn text() -> String {
-        exposition(&two_shards(), &["swift".to_owned(), "odd \"name\"\\".to_owned()])
+        let opt_outs = OptOutMetrics::default();
+        opt_outs.gauges.opt_outs_room.set(5);
+        exposition(&two_shards(), &opt_outs, &["swift".to_owned(), "odd \"name\"\\".to_owned()])
     }
 
     /// Name with labels -> value.
@@ -190,6 +195,7 @@ mod tests {
         assert_eq!(samples["pinion_connections{shard=\"1\"}"], 3.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"odd \\\"name\\\"\\\\\"}"], 1.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"swift\"}"], 0.0);
+        assert_eq!((samples["pinion_opt_outs_room"], samples["pinion_opt_outs_log_failures_total"]), (5.0, 0.0));
         assert!(!text.contains("partner=\"\""), "places without a partner are not shown");
     }
 
@@ -231,7 +237,7 @@ mod tests {
                 assert_eq!(kind == "counter", name.ends_with("_total"), "{name} {kind}");
                 current = name;
             } else {
-                let name = line.split('{').next().unwrap();
+                let name = line.split(['{', ' ']).next().unwrap();
                 let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
                 assert!(name == current || family == Some(current), "{name} stands under {current}");
                 assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'));

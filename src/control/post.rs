@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use super::opt_outs::{Keep, Keeper};
+use super::say::{self, Trouble};
 use crate::ids::ShardId;
+use crate::metrics::OptOutMetrics;
 use crate::reactor::clocks;
 use crate::reactor::mailbox::{Endpoint, Waker};
 use crate::shard::Message;
@@ -22,6 +24,7 @@ pub(super) struct Post {
     orders: Sender<Order>,
     waker: Waker,
     retired: Arc<AtomicUsize>,
+    metrics: Arc<OptOutMetrics>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,16 +42,21 @@ impl Post {
         let (orders, taken) = channel();
         let waker = mailbox.waker();
         let retired = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&retired);
-        let work = move || run(&mut mailbox, &mut keeper, &taken, &count);
+        let metrics = Arc::<OptOutMetrics>::default();
+        let (count, counts) = (Arc::clone(&retired), Arc::clone(&metrics));
+        let work = move || run(&mut mailbox, &mut keeper, &taken, &count, &counts);
         let thread = thread::Builder::new().name("post".to_owned()).spawn(work)?;
-        Ok(Post { orders, waker, retired, thread: Some(thread) })
+        Ok(Post { orders, waker, retired, metrics, thread: Some(thread) })
     }
 
     pub(super) fn tell(&self, shard: ShardId, message: Message) {
         // The thread ends only when this does.
         let _ = self.orders.send(Order::Post(shard, message));
         self.waker.wake();
+    }
+
+    pub(super) fn metrics(&self) -> Arc<OptOutMetrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// How many rulesets came back since the last time, counted for each shard.
@@ -70,7 +78,9 @@ fn run<K: Keep>(
     keeper: &mut Keeper<K>,
     orders: &Receiver<Order>,
     retired: &AtomicUsize,
+    metrics: &OptOutMetrics,
 ) {
+    let mut trouble = Trouble::default();
     loop {
         for order in orders.try_iter() {
             match order {
@@ -78,7 +88,7 @@ fn run<K: Keep>(
                 // A ring holds far more than control ever has to say between two turns of a shard.
                 Order::Post(shard, message) => {
                     if mailbox.post(shard, message).is_err() {
-                        tracing::error!(%shard, "a shard does not take messages");
+                        say::warning(format_args!("shard {shard} does not take messages"));
                     }
                 }
             }
@@ -88,10 +98,28 @@ fn run<K: Keep>(
                 retired.fetch_add(1, Relaxed);
             }
         }
-        if let Err(error) = keeper.commit(clocks::read().wall_ms) {
-            tracing::error!("opt-outs can't be kept: {error}");
-        }
+        keep(keeper, metrics, &mut trouble);
         let all_told = keeper.post(|to, message| mailbox.post(to, message));
         mailbox.wait_at_most(if all_told { -1 } else { RETRY_MS });
     }
+}
+
+/// Makes last what came. Whoever asked is refused when that fails, and the operator is told.
+fn keep<K: Keep>(keeper: &mut Keeper<K>, metrics: &OptOutMetrics, trouble: &mut Trouble) {
+    let now = clocks::read();
+    match keeper.commit(now.wall_ms) {
+        Ok(0) => {}
+        Ok(_) => {
+            if trouble.is_over() {
+                say::warning("opt-outs are kept again");
+            }
+        }
+        Err(error) => {
+            metrics.totals.opt_outs_log_failures.increment();
+            if trouble.goes_on(now.mono_ns) {
+                say::warning(format_args!("opt-outs can't be kept, and are refused until that is mended: {error}"));
+            }
+        }
+    }
+    metrics.gauges.opt_outs_room.set(keeper.room() as u64);
 }

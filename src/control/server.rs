@@ -112,7 +112,7 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     // What a demo's visitors want is over when it ends.
     let data_dir = matches!(options, Options::Serve { .. }).then(|| file.server.data_dir.clone());
     let shards = start(&file, data_dir, &rules, &layout, &secret, reactor.without)?;
-    let admin = Arc::new(Admin::new(shards.metrics.clone()));
+    let admin = Arc::new(Admin::new(shards.metrics.clone(), Arc::clone(&shards.opt_outs)));
     admin.set_partners(rules.partner_names());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
     let bound = bound.map_err(|error| format!("admin address {}: {error}", file.server.admin))?;

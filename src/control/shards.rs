@@ -13,7 +13,7 @@ use super::say;
 use crate::config::file::Runtime;
 use crate::identity::{OptOut, Secret};
 use crate::ids::{PartnerId, PartnerIndex, ShardId};
-use crate::metrics::ShardMetrics;
+use crate::metrics::{OptOutMetrics, ShardMetrics};
 use crate::reactor::mailbox::{Endpoint, mesh};
 use crate::reactor::{clocks, glommio, uring};
 use crate::ruleset::Ruleset;
@@ -47,6 +47,7 @@ pub struct Shards {
     post: Post,
     threads: Vec<JoinHandle<io::Result<()>>>,
     pub metrics: Vec<Arc<ShardMetrics>>,
+    pub opt_outs: Arc<OptOutMetrics>,
     /// Where they listen.
     pub addresses: Vec<SocketAddr>,
     /// What they run on; not `Auto`.
@@ -64,7 +65,7 @@ impl Shards {
         }
         match Shards::start_on(Runtime::Uring, launch, addresses) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                tracing::warn!("{error}; until then, the second runtime serves");
+                say::warning(format_args!("{error}; until then, the second runtime serves"));
                 Shards::start_on(Runtime::Glommio, launch, addresses)
             }
             started => started,
@@ -80,7 +81,9 @@ impl Shards {
         let mut plan = launch.plan;
         let (opt_outs, post) = keep_opt_outs(launch, &mut plan, mailbox)?;
         let listeners = launch.listeners.clone();
-        let mut shards = Shards { post, threads: Vec::new(), metrics: Vec::new(), addresses: listeners, runtime };
+        let kept = post.metrics();
+        let (threads, metrics) = (Vec::new(), Vec::new());
+        let mut shards = Shards { post, threads, metrics, opt_outs: kept, addresses: listeners, runtime };
         for endpoint in endpoints {
             let metrics = Arc::new(ShardMetrics::default());
             let setup = Setup {

@@ -144,6 +144,13 @@ pub struct Consent<'a> {
     pub device_source: Option<&'a [u8]>,
 }
 
+impl Consent<'_> {
+    /// TCF applies to whatever isn't a plain no: a page that fills the parameter in wrongly has not obtained consent.
+    pub fn gdpr_applies(&self) -> bool {
+        !matches!(self.gdpr, None | Some(b"" | b"0"))
+    }
+}
+
 impl<'a> Call<'a> {
     /// The first value of a key among the signals.
     pub fn signal(&self, key: &[u8]) -> Option<&'a [u8]> {

@@ -2,7 +2,13 @@
 
 use std::ops::Range;
 
-use crate::limits::{PARTNER_BODY_BYTES_MAX, PARTNER_SEGMENTS_MAX, SIGNALS_MAX};
+use crate::find;
+use crate::limits::{
+    PARTNER_BODY_BYTES_MAX, PARTNER_SEGMENT_BYTES_MAX, PARTNER_SEGMENTS_MAX, SIGNAL_KEY_BYTES_MAX, SIGNALS_MAX,
+};
+
+/// Between a signal's key and its value where a profile keeps both as one text: no key that a partner may use has it.
+const SIGNAL_SEPARATOR: u8 = 0x1f;
 
 /// One answer, read. Made once and used again: reading clears it first.
 #[derive(Debug)]
@@ -65,7 +71,7 @@ pub struct SegmentText<'a> {
 
 /// A part of [`Answer::text`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+struct Span {
     start: u32,
     end: u32,
 }
@@ -76,10 +82,25 @@ struct SegmentEntry {
     ttl_s: Option<u32>,
 }
 
+/// The key, the separator and the value in one.
 #[derive(Debug)]
 struct SignalEntry {
-    key: Span,
-    value: Span,
+    text: Span,
+    key_bytes: usize,
+}
+
+/// Reads a signal out of a text of [`Answer::signal_texts`]. `None`: it is no such text, or its key none that a partner
+/// may use.
+pub fn signal_of(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let separator = find::byte(SIGNAL_SEPARATOR, text)?;
+    let (key, value) = (&text[..separator], &text[separator + 1..]);
+    may_be_key(key).then_some((key, value))
+}
+
+/// Not among them are keys by which a partner could name a visitor, realise traits directly or pose as the server.
+pub(super) fn may_be_key(key: &[u8]) -> bool {
+    let is_reserved = matches!(key, [b'd' | b'D' | b'h' | b'H' | b'p' | b'P', b'_', ..]);
+    (1..=SIGNAL_KEY_BYTES_MAX).contains(&key.len()) && !is_reserved && !key.contains(&SIGNAL_SEPARATOR)
 }
 
 impl AnswerError {
@@ -110,7 +131,8 @@ impl AnswerError {
 }
 
 impl Answer {
-    /// Allocates all that the largest answer can need: its texts are parts of a body.
+    /// Allocates all that the largest answer can need: its texts are parts of a body. Where many signals share a long
+    /// key, which each of them has, some may find no room.
     pub fn new() -> Answer {
         Answer {
             kind: AnswerKind::NothingKnown,
@@ -131,7 +153,15 @@ impl Answer {
 
     /// Keys and values, in the order of the answer.
     pub fn signals(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
-        self.signals.iter().map(|entry| (&self.text[entry.key.range()], &self.text[entry.value.range()]))
+        self.signals.iter().map(|entry| {
+            let (key, value) = self.text[entry.text.range()].split_at(entry.key_bytes);
+            (key, &value[1..])
+        })
+    }
+
+    /// The signals as a profile keeps them: [`signal_of`] reads them.
+    pub fn signal_texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.signals.iter().map(|entry| &self.text[entry.text.range()])
     }
 
     /// The partner's own id of the visitor.
@@ -177,10 +207,12 @@ impl Answer {
         }
     }
 
-    pub(super) fn push_signal(&mut self, key: Span, value: &[u8]) {
-        let is_full = self.signals.len() == SIGNALS_MAX;
-        match self.keep(value).filter(|_| !is_full) {
-            Some(value) => self.signals.push(SignalEntry { key, value }),
+    /// A signal that is too long with its key is dropped as a segment of that length would be.
+    pub(super) fn push_signal(&mut self, key: &[u8], value: &[u8]) {
+        let is_short = key.len() + 1 + value.len() <= PARTNER_SEGMENT_BYTES_MAX;
+        let may_keep = is_short && self.signals.len() < SIGNALS_MAX;
+        match if may_keep { self.keep_joined([key, &[SIGNAL_SEPARATOR], value]) } else { None } {
+            Some(text) => self.signals.push(SignalEntry { text, key_bytes: key.len() }),
             None => self.dropped.signals += 1,
         }
     }
@@ -190,12 +222,16 @@ impl Answer {
     }
 
     /// Copies a text in; `None` when there is no room.
-    pub(super) fn keep(&mut self, text: &[u8]) -> Option<Span> {
+    fn keep(&mut self, text: &[u8]) -> Option<Span> {
+        self.keep_joined([text])
+    }
+
+    fn keep_joined<const N: usize>(&mut self, parts: [&[u8]; N]) -> Option<Span> {
         let start = self.text.len();
-        if text.len() > self.text.capacity() - start {
+        if parts.iter().map(|part| part.len()).sum::<usize>() > self.text.capacity() - start {
             return None;
         }
-        self.text.extend_from_slice(text);
+        parts.iter().for_each(|part| self.text.extend_from_slice(part));
         Some(Span { start: start as u32, end: self.text.len() as u32 })
     }
 }

@@ -62,6 +62,8 @@ pub struct Format {
     pub(super) stale: bool,
     /// Whether error 171 in `errors` means that the visitor opted out there.
     pub(super) reads_dcs_errors: bool,
+    /// Whether answers have signals rather than segments.
+    pub(super) has_signals: bool,
     pub(super) empty_statuses: Vec<u16>,
 }
 
@@ -185,6 +187,7 @@ impl Format {
                 None => Elements::Ids,
             },
         };
+        let has_signals = elements == Elements::Signals;
         let paths = match &settings.paths[..] {
             [] => preset.paths.iter().map(|path| (*path).to_owned()).collect(),
             paths => paths.to_vec(),
@@ -205,6 +208,7 @@ impl Format {
             wrapped: settings.wrapped.unwrap_or(preset.wrapped),
             stale: settings.stale || settings.name == FormatName::Stale,
             reads_dcs_errors: settings.name == FormatName::Dcs,
+            has_signals,
             empty_statuses: settings.empty_statuses.clone(),
         })
     }

@@ -3,11 +3,11 @@
 //! Absence is an answer and a wrong type is not: a missing or null field means 'nothing known', while a text where a
 //! list is due makes the whole answer an error.
 
-use super::answer::{Answer, AnswerError, AnswerKind};
+use super::answer::{Answer, AnswerError, AnswerKind, may_be_key};
 use super::format::{Elements, Format, Source, Step};
 use super::json::{JsonError, JsonParser, Kind, Value};
 use super::{time, wrapper};
-use crate::limits::{DECLARED_ID_BYTES_MAX, PARTNER_BODY_BYTES_MAX, PARTNER_SEGMENT_BYTES_MAX, SIGNAL_KEY_BYTES_MAX};
+use crate::limits::{DECLARED_ID_BYTES_MAX, PARTNER_BODY_BYTES_MAX, PARTNER_SEGMENT_BYTES_MAX};
 
 /// Reads answers, one after the other, in memory that is allocated once.
 pub struct AnswerReader {
@@ -183,26 +183,19 @@ impl Reading<'_> {
     }
 
     fn read_signal(&mut self, key: &str, values: Value<'_>) -> Result<(), AnswerError> {
-        let is_usable = !key.is_empty() && key.len() <= SIGNAL_KEY_BYTES_MAX && !is_reserved(key);
-        let Some(kept) = (if is_usable { self.answer.keep(key.as_bytes()) } else { None }) else {
+        if !may_be_key(key.as_bytes()) {
             self.answer.dropped.signals += 1;
             return check_signal_values(values);
+        }
+        let mut push = |value| {
+            self.answer.push_signal(key.as_bytes(), signal_value(value)?);
+            Ok(())
         };
         match values.kind() {
             Kind::Null => Ok(()),
-            Kind::Array => values.elements().try_for_each(|value| self.read_signal_value(kept, value)),
-            _ => self.read_signal_value(kept, values),
+            Kind::Array => values.elements().try_for_each(push),
+            _ => push(values),
         }
-    }
-
-    fn read_signal_value(&mut self, key: super::answer::Span, value: Value<'_>) -> Result<(), AnswerError> {
-        let text = signal_value(value)?;
-        if text.len() > PARTNER_SEGMENT_BYTES_MAX {
-            self.answer.dropped.signals += 1;
-        } else {
-            self.answer.push_signal(key, text);
-        }
-        Ok(())
     }
 
     fn read_partner_id(&mut self, root: Value<'_>) -> Result<(), AnswerError> {
@@ -287,11 +280,6 @@ fn check_signal_values(values: Value<'_>) -> Result<(), AnswerError> {
 fn ttl_s(value: Value<'_>) -> Option<u32> {
     let number = value.number().filter(|number| *number >= 0.0)?;
     Some(number as u32)
-}
-
-/// Keys by which a partner could name a visitor, realise traits directly or pose as the server.
-fn is_reserved(key: &str) -> bool {
-    matches!(key.as_bytes(), [b'd' | b'D' | b'h' | b'H' | b'p' | b'P', b'_', ..])
 }
 
 fn names_error(root: Value<'_>, code: &[u8]) -> bool {

@@ -199,7 +199,7 @@ mod tests {
     fn settings() -> PartnerSettings {
         PartnerSettings {
             name: "acme".to_owned(),
-            url: "https://a.example:8443/s?u=%did%".to_owned(),
+            url: "http://a.example:8443/s?u=%did%".to_owned(),
             ..PartnerSettings::default()
         }
     }
@@ -289,9 +289,9 @@ mod tests {
 
     #[test]
     fn a_required_macro_anywhere_skips_the_call() {
-        let url = PartnerSettings { url: "https://a.example/%dpid_9!%".to_owned(), ..settings() };
+        let url = PartnerSettings { url: "http://a.example/%dpid_9!%".to_owned(), ..settings() };
         let header = PartnerSettings { headers: vec![("A".to_owned(), "%dpid_9!%".to_owned())], ..settings() };
-        let body = PartnerSettings { body: Some("%dpid_9!%".to_owned()), ..settings() };
+        let body = PartnerSettings { body: Some("\"%dpid_9!%\"".to_owned()), ..settings() };
         for settings in [url, header, body] {
             assert_eq!(write(settings, &sample()), (Rendered::Skipped, String::new()));
         }

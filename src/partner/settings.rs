@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::answer;
 use super::format::{Format, FormatSettings};
 use super::pool::PoolLimits;
 use super::segment_traits::SegmentTraits;
 use super::url::Url;
-use crate::ids::{AccountIndex, DataSourceId, PartnerId, TraitId};
+use crate::ids::{AccountIndex, DataSourceId, PartnerId, Signal, TraitId};
 use crate::limits::{PARTNER_BODY_BYTES_MAX, PARTNER_TIMES_MAX, SIGNAL_KEY_BYTES_MAX};
 use crate::template::{Encoding, Macro, Template};
 
@@ -246,8 +247,13 @@ impl Partner {
 
     /// How often a request says how much time is left.
     fn times(&self) -> usize {
-        let is_in_default_body = matches!(self.body, Body::Default { .. });
-        usize::from(is_in_default_body) + self.macros().filter(|which| **which == Macro::TimeoutMs).count()
+        let count = |text: &Template| text.macros().filter(|which| **which == Macro::TimeoutMs).count();
+        let in_body = match &self.body {
+            Body::None => 0,
+            Body::Template { template, .. } => count(template),
+            Body::Default { .. } => 1,
+        };
+        count(&self.target) + self.headers.iter().map(|(_, value)| count(value)).sum::<usize>() + in_body
     }
 
     /// Whether a visitor is among those looked up: always the same visitors, others for each partner.
@@ -259,19 +265,17 @@ impl Partner {
         (u64::from(mixed) * 1_000) >> 32 < u64::from(self.share_permille)
     }
 
+    /// What rules see of a text that a profile has from the partner: a segment, or a signal with a key of its own. What
+    /// is left from before the partner's format was changed may be neither.
+    pub fn signal_of<'a>(&'a self, text: &'a [u8]) -> Option<Signal<'a>> {
+        let own = (&self.signal_key[..], text);
+        let (key, value) = if self.format.has_signals { answer::signal_of(text)? } else { own };
+        Some(Signal { key, value, split: false })
+    }
+
     /// The traits that stand for a segment.
     pub fn traits_of(&self, segment: &[u8]) -> &[TraitId] {
         self.segment_traits.of(segment)
-    }
-
-    /// The macros of all that is sent: for the check that none of them names a private signal by a detour.
-    pub fn macros(&self) -> impl Iterator<Item = &Macro> {
-        let body = match &self.body {
-            Body::Template { template, .. } => Some(template),
-            Body::None | Body::Default { .. } => None,
-        };
-        let templates = std::iter::once(&self.target).chain(self.headers.iter().map(|(_, value)| value)).chain(body);
-        templates.flat_map(Template::macros)
     }
 }
 
@@ -365,8 +369,20 @@ fn compile_body(settings: &PartnerSettings) -> Result<Body, SettingsError> {
         message: error.message,
         span: Some(error.span),
     })?;
+    if is_json(&settings.content_type)
+        && let Some(span) = template.unquoted_value()
+    {
+        let message = "in JSON this stands within quotes, or a visitor decides what else the body says".to_owned();
+        return Err(SettingsError { field: "body", message, span: Some(span) });
+    }
     let is_form = settings.content_type.starts_with("application/x-www-form-urlencoded");
     Ok(Body::Template { template, encoding: if is_form { Encoding::Percent } else { Encoding::Json } })
+}
+
+/// `application/json`, `application/ld+json; charset=utf-8`: what ends in the word before its parameters.
+fn is_json(content_type: &str) -> bool {
+    let name = content_type.split(';').next().unwrap_or_default().trim_ascii();
+    name.to_ascii_lowercase().ends_with("json")
 }
 
 fn is_header_text(text: &str) -> bool {
@@ -386,7 +402,7 @@ mod tests {
     use super::*;
 
     fn settings() -> PartnerSettings {
-        PartnerSettings { name: "acme".to_owned(), url: "https://a.example/x".to_owned(), ..PartnerSettings::default() }
+        PartnerSettings { name: "acme".to_owned(), url: "http://a.example/x".to_owned(), ..PartnerSettings::default() }
     }
 
     #[test]
@@ -406,15 +422,16 @@ mod tests {
             assert_eq!(errors.len(), 1, "{errors:?}");
             (errors[0].field, errors[0].span.clone())
         };
-        assert_eq!(fault(&|s| s.url = "https://a.example/x?u=%nope%".to_owned()), ("url", Some(22..28)));
-        assert_eq!(fault(&|s| s.url = "https://a.example?u=%nope%".to_owned()), ("url", Some(20..26)));
-        assert_eq!(fault(&|s| s.url = "https://a.example/a b".to_owned()), ("url", Some(19..20)));
-        assert_eq!(fault(&|s| s.url = "https://%did%.example/".to_owned()).0, "url");
+        assert_eq!(fault(&|s| s.url = "http://a.example/x?u=%nope%".to_owned()), ("url", Some(21..27)));
+        assert_eq!(fault(&|s| s.url = "http://a.example?u=%nope%".to_owned()), ("url", Some(19..25)));
+        assert_eq!(fault(&|s| s.url = "http://a.example/a b".to_owned()), ("url", Some(18..19)));
+        assert_eq!(fault(&|s| s.url = "http://%did%.example/".to_owned()).0, "url");
         assert_eq!(fault(&|s| s.headers = vec![("X-A".to_owned(), "a\r\nX-B: b".to_owned())]), ("headers", None));
         assert_eq!(fault(&|s| s.headers = vec![("host".to_owned(), "a".to_owned())]), ("headers", None));
         assert_eq!(fault(&|s| s.headers = vec![("X A".to_owned(), "a".to_owned())]), ("headers", None));
         assert_eq!(fault(&|s| s.headers = vec![("A".to_owned(), "%sig_p_x%".to_owned())]), ("headers", Some(0..9)));
         assert_eq!(fault(&|s| s.body = Some("{%sig_p_x%}".to_owned())), ("body", Some(1..10)));
+        assert_eq!(fault(&|s| s.body = Some("{\"a\":%sig_a%}".to_owned())), ("body", Some(5..12)));
         assert_eq!(fault(&|s| (s.method, s.body) = (Method::Get, Some("x".to_owned()))), ("body", None));
         assert_eq!(fault(&|s| s.name = "a b".to_owned()), ("name", None));
         assert_eq!(fault(&|s| s.share_permille = 1_001), ("share", None));

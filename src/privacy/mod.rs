@@ -106,7 +106,7 @@ impl<'a> Decision<'a> {
             return refused(ErrorCode::OptedOut, None);
         }
         let gpp = Applicable::new(consent.gpp, consent.gpp_sid);
-        let texts = [gdpr_applies(consent).then_some(consent.gdpr_consent), gpp.tcf];
+        let texts = [consent.gdpr_applies().then_some(consent.gdpr_consent), gpp.tcf];
         let mut strings = [None; 2];
         for (string, text) in strings.iter_mut().zip(texts) {
             match text.map(|text| grant(text, policy)).transpose() {
@@ -146,11 +146,6 @@ impl<'a> Decision<'a> {
         let reaches = |given: &TcfConsent<'_>| id.is_some_and(|id| given.grants(id, &PURPOSES));
         self.error.is_none() && self.strings.iter().flatten().all(reaches)
     }
-}
-
-/// TCF applies to whatever isn't a plain no: a page that fills the parameter in wrongly has not obtained consent.
-fn gdpr_applies(consent: &Consent<'_>) -> bool {
-    !matches!(consent.gdpr, None | Some(b"" | b"0"))
 }
 
 /// A consent string that applies and grants the operator what it needs, or the error that says why none does.

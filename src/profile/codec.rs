@@ -25,7 +25,7 @@
 use super::day_of;
 use super::history::MinuteEntry;
 use super::ids::DeclaredId;
-use super::packing::{self, ENTRY_BYTES_MAX};
+use super::packing::ENTRY_BYTES_MAX;
 use super::partners::{PartnerOutcome, PartnerView};
 use super::record::{Profile, Tended};
 use crate::clock::{Day, Minute};
@@ -37,7 +37,7 @@ use crate::limits::{
 };
 
 /// Names this layout. Another layout gets another number.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
 pub const HEADER_BYTES: usize = 40;
 /// The longest record there can be.
 pub const RECORD_BYTES_MAX: usize = HEADER_BYTES
@@ -130,7 +130,7 @@ pub fn encode(profile: &Profile, bytes: &mut Vec<u8>) {
     let entry_count = profile.entries.len() as u16;
     let (tended, keep_until) = (profile.tended_and_told(), profile.keep_until());
     Header { uuid, last_seen, next_change, keep_until, tended, traits_until, entry_count, flags, lists }.write(bytes);
-    packing::pack(&profile.entries, day_of(last_seen), bytes);
+    profile.entries.pack(day_of(last_seen), bytes);
     encode_minutes(&profile.minutes, last_seen, bytes);
     encode_segments(&profile.segments, bytes);
     encode_ids(profile, bytes);
@@ -151,7 +151,7 @@ pub fn decode(bytes: &[u8], profile: &mut Profile) -> Option<()> {
     profile.traits_until = header.traits_until;
     profile.is_expiry_known = false;
     let entry_count = usize::from(header.entry_count).min(PROFILE_ENTRIES_MAX);
-    let rest = packing::unpack(&bytes[HEADER_BYTES..], entry_count, day_of(header.last_seen), &mut entries);
+    let rest = entries.unpack(&bytes[HEADER_BYTES..], entry_count, day_of(header.last_seen));
     profile.entries = entries;
     let mut reader = Reader::new(rest.filter(|_| entry_count == usize::from(header.entry_count))?);
     if header.lists & HAS_MINUTES != 0 {
@@ -365,7 +365,7 @@ pub(super) mod tests {
     /// Everything that a record must bring back, in a form that compares.
     pub(in crate::profile) fn facts(profile: &Profile) -> String {
         let ids: Vec<_> = profile.ids.iter().collect();
-        let partners: Vec<_> = profile.partners().map(|view| (view, view.segments().collect::<Vec<_>>())).collect();
+        let partners: Vec<_> = profile.partners().map(|view| (view, view.texts().collect::<Vec<_>>())).collect();
         let Profile { uuid, flags, last_seen, next_change, .. } = profile;
         let (history, segments, keep) = (profile.history(), profile.segments(), profile.keep_until());
         let tended = profile.tended_and_told();

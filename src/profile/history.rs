@@ -1,16 +1,40 @@
 //! What a visitor did, as segments read it.
 
+use std::cmp::Ordering;
+
 use crate::clock::{Day, Minute};
 use crate::ids::TraitId;
 use crate::limits::{PROFILE_ENTRIES_MAX, PROFILE_MINUTES_MAX};
 
-/// How often a trait was realised on one UTC day. Sorted by trait, then day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// How often a trait was realised on one UTC day. Sorted by trait, then day. The fields' order in memory is that of
+/// [`TraitEntry::key`]'s bytes, which is read at once then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct TraitEntry {
-    pub trait_id: TraitId,
-    pub day: Day,
     /// Saturates at 65,535.
     pub count: u16,
+    pub day: Day,
+    pub trait_id: TraitId,
+}
+
+impl TraitEntry {
+    /// A number that sorts as entries do: trait in the upper half, then day and count.
+    #[inline(always)]
+    pub(super) fn key(self) -> u64 {
+        u64::from(self.count) | u64::from(self.day) << 16 | u64::from(self.trait_id.0) << 32
+    }
+}
+
+impl Ord for TraitEntry {
+    fn cmp(&self, other: &TraitEntry) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for TraitEntry {
+    fn partial_cmp(&self, other: &TraitEntry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// One realisation of a trait that an hour or minute window names. Sorted by trait, then minute.

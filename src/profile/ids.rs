@@ -122,8 +122,15 @@ impl Ids {
         true
     }
 
-    pub(super) fn latest_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
-        self.iter().find(|id| id.source == source)
+    pub(super) fn set_auth(&mut self, source: DataSourceId, auth: AuthState) {
+        if let Some(latest) = self.entries.iter_mut().rfind(|entry| entry.source == source) {
+            latest.auth = auth;
+        }
+    }
+
+    /// The data source's ids, latest first.
+    pub(super) fn of(&self, source: DataSourceId) -> impl Iterator<Item = DeclaredId<'_>> {
+        self.iter().filter(move |id| id.source == source)
     }
 
     /// Latest first.
@@ -181,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn a_state_alone_belongs_to_the_latest_id() {
+        let mut ids = Ids::new();
+        ids.set_auth(DataSourceId(1), AuthState::Authenticated);
+        assert!(ids.is_empty());
+        ids.put(DataSourceId(1), AuthState::Unknown, b"old");
+        ids.put(DataSourceId(1), AuthState::Unknown, b"new");
+        ids.set_auth(DataSourceId(1), AuthState::Authenticated);
+        let latest = ids.of(DataSourceId(1)).next().unwrap();
+        assert_eq!((latest.text, latest.auth), (&b"new"[..], AuthState::Authenticated));
+        assert_eq!(ids.oldest_first().next().unwrap().auth, AuthState::Unknown);
+    }
+
+    #[test]
     fn a_mark_stays_with_its_id_until_another_gets_it() {
         let mut ids = Ids::new();
         let marked = |ids: &Ids| ids.iter().filter(|id| id.last_authenticated).map(|id| id.text[0]).collect::<Vec<_>>();
@@ -226,7 +246,7 @@ mod tests {
                 latest_first.reverse();
                 prop_assert_eq!(&latest_first, &model);
                 let latest = model.iter().rfind(|id| id.0 == source).unwrap();
-                prop_assert_eq!(ids.latest_of(source).unwrap().text, &latest.2[..]);
+                prop_assert_eq!(ids.of(source).next().unwrap().text, &latest.2[..]);
             }
             prop_assert_eq!(ids.entries.capacity(), PROFILE_IDS_MAX);
             prop_assert_eq!(ids.texts.capacity(), PROFILE_IDS_MAX * DECLARED_ID_BYTES_MAX);

@@ -12,6 +12,7 @@
 pub mod catalog;
 mod cells;
 pub mod codec;
+mod entries;
 pub mod history;
 pub mod ids;
 mod packing;

@@ -6,12 +6,16 @@
 //!
 //! | low 7 bits | bytes | what, from low bits to high ones                                                     |
 //! |------------|-------|--------------------------------------------------------------------------------------|
-//! | 1-125      | 4     | these are the count; 7 bits days back from the last visit, 18 bits distance in trait |
-//! | 0          | 5     | 7 bits days back, 24 bits distance, 2 bits count less one                            |
+//! | 0-124      | 4     | these are the count; 7 bits days back from the last visit, 18 bits distance in trait |
+//! | 125        | 5     | 7 bits days back, 24 bits distance, 2 bits count less one                            |
 //! | 126        | 8     | 25 bits distance; count and day, 16 bits each                                        |
 //! | 127        | 12    | nothing; distance; count and day                                                     |
 //!
 //! The distance in trait is that from the entry before, 0 for the same trait's next day.
+//!
+//! Words are made and read many at a time by loops without branches, which compilers turn into instructions that treat
+//! four of them at once. Whether all of them could be treated so, one look at the end tells; what was done is done
+//! anew, one by one, when they could not.
 
 use super::history::TraitEntry;
 use crate::clock::Day;
@@ -20,45 +24,91 @@ use crate::ids::TraitId;
 /// The most bytes that an entry takes.
 pub(super) const ENTRY_BYTES_MAX: usize = 3 * WORD_BYTES;
 
+/// An entry that is one word.
+pub(super) type Word = [u8; WORD_BYTES];
+
 const WORD_BYTES: usize = size_of::<u32>();
 const COUNT_BITS: u32 = 7;
 const DAYS_BITS: u32 = 7;
 const DISTANCE_BITS: u32 = u32::BITS - COUNT_BITS - DAYS_BITS;
 const MARKS: u32 = (1 << COUNT_BITS) - 1;
-const NARROW_COUNT_MAX: u32 = 125;
-const FIVE_BYTES: u32 = 0;
+const FIVE_BYTES: u32 = 125;
 const TWO_WORDS: u32 = 126;
 const THREE_WORDS: u32 = 127;
+/// Brings a mark, and a count that stands in its place, beyond the bits of marks when it isn't that of one word.
+const TO_BEYOND: u32 = (1 << COUNT_BITS) - FIVE_BYTES;
 /// Of the fifth byte.
 const HIGH_BITS: u32 = 6;
 
-/// The entry in one word, if it is that small.
-fn narrow(entry: TraitEntry, trait_before: u32, today: Day) -> Option<u32> {
-    let distance = entry.trait_id.0 - trait_before;
-    let days_back = u32::from(today.wrapping_sub(entry.day));
-    let count = u32::from(entry.count);
-    let beyond = distance >> DISTANCE_BITS | days_back >> DAYS_BITS;
-    (beyond == 0 && count.wrapping_sub(1) < NARROW_COUNT_MAX)
-        .then_some(distance << (DAYS_BITS + COUNT_BITS) | days_back << COUNT_BITS | count)
+/// Entries that are written at once.
+const CHUNK: usize = 16;
+/// Entries that are read at once: the first by itself, as what comes before it lies elsewhere, and four times sixteen.
+const RUN: usize = 1 + 64;
+/// Fewer are read sooner one by one.
+const RUN_MIN: usize = 16;
+
+/// An entry in one word: its trait, its day in the upper half of a word and its count in the lower one. The second
+/// number is beyond [`MARKS`] if the entry isn't that small.
+#[inline(always)]
+fn narrow(trait_id: u32, day_and_count: u32, trait_before: u32, today: Day) -> (u32, u32) {
+    let distance = trait_id.wrapping_sub(trait_before);
+    let days_back = u32::from(today).wrapping_sub(day_and_count >> 16) & u32::from(Day::MAX);
+    let count = day_and_count & u32::from(u16::MAX);
+    let beyond = distance >> (DISTANCE_BITS - COUNT_BITS) | days_back | (count + TO_BEYOND);
+    (distance << (DAYS_BITS + COUNT_BITS) | days_back << COUNT_BITS | count, beyond)
 }
 
 /// Appends the entries, which are sorted. `today` is the day of the last visit.
 pub(super) fn pack(entries: &[TraitEntry], today: Day, bytes: &mut Vec<u8>) {
-    /// Words are gathered before they are appended: fewer questions whether there is room.
-    const GATHERED: usize = 32;
-    let mut words = [[0; WORD_BYTES]; GATHERED];
-    let (mut rest, mut trait_before) = (entries, 0);
+    let (chunks, rest) = entries.as_chunks();
+    let mut trait_before = 0;
+    for chunk in chunks {
+        match pack_chunk(chunk, trait_before, today) {
+            Some(words) => bytes.extend_from_slice(words.as_flattened()),
+            None => pack_singly(chunk, trait_before, today, bytes),
+        }
+        trait_before = chunk[CHUNK - 1].trait_id.0;
+    }
+    pack_singly(rest, trait_before, today, bytes);
+}
+
+/// `None`: not each of them is one word.
+#[inline(always)]
+fn pack_chunk(chunk: &[TraitEntry; CHUNK], trait_before: u32, today: Day) -> Option<[Word; CHUNK]> {
+    // Apart from one another, so that several fit one register.
+    let (mut traits, mut days) = ([trait_before; 1 + CHUNK], [0; CHUNK]);
+    for (place, entry) in chunk.iter().enumerate() {
+        let key = entry.key();
+        (traits[1 + place], days[place]) = ((key >> 32) as u32, key as u32);
+    }
+    let (mut words, mut beyond) = ([[0; WORD_BYTES]; CHUNK], 0);
+    for place in 0..CHUNK {
+        let (word, over) = narrow(traits[1 + place], days[place], traits[place], today);
+        words[place] = word.to_le_bytes();
+        beyond |= over;
+    }
+    (beyond <= MARKS).then_some(words)
+}
+
+fn pack_singly(entries: &[TraitEntry], mut trait_before: u32, today: Day, bytes: &mut Vec<u8>) {
+    // Words are gathered before they are appended: fewer questions whether there is room.
+    let mut words = [[0; WORD_BYTES]; CHUNK];
+    let mut rest = entries;
     while !rest.is_empty() {
         let mut gathered = 0;
         for (entry, place) in rest.iter().zip(&mut words) {
-            let Some(word) = narrow(*entry, trait_before, today) else { break };
+            let key = entry.key();
+            let (word, beyond) = narrow((key >> 32) as u32, key as u32, trait_before, today);
+            if beyond > MARKS {
+                break;
+            }
             *place = word.to_le_bytes();
             trait_before = entry.trait_id.0;
             gathered += 1;
         }
         bytes.extend_from_slice(words[..gathered].as_flattened());
         rest = &rest[gathered..];
-        if gathered < GATHERED
+        if gathered < CHUNK
             && let Some((entry, after)) = rest.split_first()
         {
             pack_wide(*entry, trait_before, today, bytes);
@@ -91,6 +141,23 @@ fn pack_wide(entry: TraitEntry, trait_before: u32, today: Day, bytes: &mut Vec<u
     }
 }
 
+/// The entry as one word, if it is that small.
+pub(super) fn word(entry: TraitEntry, trait_before: u32, today: Day) -> Option<Word> {
+    let key = entry.key();
+    let (word, beyond) = narrow((key >> 32) as u32, key as u32, trait_before, today);
+    (beyond <= MARKS).then_some(word.to_le_bytes())
+}
+
+/// Adds one to the count of an entry that is one word, unless it is then no longer one.
+pub(super) fn count(word: &mut Word) -> bool {
+    let counted = u32::from_le_bytes(*word) + 1;
+    let is_narrow = counted & MARKS < FIVE_BYTES;
+    if is_narrow {
+        *word = counted.to_le_bytes();
+    }
+    is_narrow
+}
+
 /// Reads `count` entries into `entries` and returns the bytes after them. `None` when the bytes end early or what they
 /// say is not sorted.
 pub(super) fn unpack<'a>(
@@ -101,15 +168,78 @@ pub(super) fn unpack<'a>(
 ) -> Option<&'a [u8]> {
     // What is there already is written over.
     entries.resize(count, TraitEntry::default());
-    let mut rest = &mut entries[..];
+    if count < RUN_MIN {
+        return unpack_singly(bytes, None, today, entries);
+    }
+    let mut before = None;
+    for run in entries.chunks_mut(RUN) {
+        let words = bytes.as_chunks().0.get(..run.len()).filter(|words| words.len() >= RUN_MIN);
+        bytes = match words.map(|words| unpack_run(words, before, today, run)) {
+            Some(Run::Read) => &bytes[run.len() * WORD_BYTES..],
+            Some(Run::Unsorted) => return None,
+            Some(Run::Wide) | None => unpack_singly(bytes, before, today, run)?,
+        };
+        before = run.last().copied();
+    }
+    Some(bytes)
+}
+
+enum Run {
+    Read,
+    Unsorted,
+    /// Not each of them is one word.
+    Wide,
+}
+
+/// Reads one entry from each of the words, which are at least one and at most [`RUN`].
+#[inline(always)]
+fn unpack_run(words: &[Word], before: Option<TraitEntry>, today: Day, run: &mut [TraitEntry]) -> Run {
+    let today = u32::from(today);
+    let day_of = |word: u32| today.wrapping_sub(word >> COUNT_BITS & ((1 << DAYS_BITS) - 1)) & u32::from(Day::MAX);
+    let distance_of = |word: u32| word >> (DAYS_BITS + COUNT_BITS);
+    // The highest bit is set when a trait's day isn't later than its day before.
+    let falls =
+        |day_before: u32, word: u32| day_of(word).wrapping_sub(day_before + 1) & distance_of(word).wrapping_sub(1);
+    let mut days = [0; RUN];
+    let first = u32::from_le_bytes(words[0]);
+    let mut beyond = (first & MARKS) + TO_BEYOND;
+    let mut fall = before.map_or(0, |before| falls(before.day.into(), first));
+    days[0] = day_of(first) << 16 | first & MARKS;
+    for ((day, word), word_before) in days[1..].iter_mut().zip(&words[1..]).zip(words) {
+        let (word, word_before) = (u32::from_le_bytes(*word), u32::from_le_bytes(*word_before));
+        *day = day_of(word) << 16 | word & MARKS;
+        beyond |= (word & MARKS) + TO_BEYOND;
+        fall |= falls(day_of(word_before), word);
+    }
+    if beyond > MARKS {
+        return Run::Wide;
+    }
+    let start = before.map_or(0, |before| before.trait_id.0);
+    let mut trait_id = start;
+    for ((entry, word), day) in run.iter_mut().zip(words).zip(&days) {
+        trait_id = trait_id.wrapping_add(distance_of(u32::from_le_bytes(*word)));
+        *entry = TraitEntry { trait_id: TraitId(trait_id), day: (*day >> 16) as Day, count: *day as u16 };
+    }
+    // So few distances of one word don't come round to where they began.
+    const _: () = assert!((RUN as u64) << DISTANCE_BITS < 1 << u32::BITS);
+    if fall >> (u32::BITS - 1) == 0 && trait_id >= start { Run::Read } else { Run::Unsorted }
+}
+
+fn unpack_singly<'a>(
+    mut bytes: &'a [u8],
+    before: Option<TraitEntry>,
+    today: Day,
+    mut rest: &mut [TraitEntry],
+) -> Option<&'a [u8]> {
     // Sums of distances fit 64 bits, so that one look at the last of them tells whether all of them fitted 32.
-    let (mut trait_id, mut day_before) = (0u64, None);
+    let mut trait_id = before.map_or(0, |before| u64::from(before.trait_id.0));
+    let mut day_before = before.map(|before| before.day);
     while !rest.is_empty() {
         let mut read = 0;
         for (entry, word) in rest.iter_mut().zip(bytes.as_chunks().0) {
             let word = u32::from_le_bytes(*word);
             let mark = word & MARKS;
-            if mark.wrapping_sub(1) >= NARROW_COUNT_MAX {
+            if mark >= FIVE_BYTES {
                 break;
             }
             let distance = word >> (DAYS_BITS + COUNT_BITS);
@@ -180,12 +310,13 @@ mod tests {
         let entry = |trait_id, day, count| TraitEntry { trait_id: TraitId(trait_id), day, count };
         for (entry, expected_bytes) in [
             (entry(1, 100, 1), 4),
-            (entry((1 << 18) - 1, 100, 125), 4),
+            (entry((1 << 18) - 1, 100, 124), 4),
+            (entry(1, 100, 0), 4),
             (entry(1 << 18, 100, 1), 5),
             (entry((1 << 24) - 1, 99, 4), 5),
             (entry((1 << 24) - 1, 99, 5), 8),
             (entry(1 << 24, 99, 1), 8),
-            (entry(1, 100, 126), 8),
+            (entry(1, 100, 125), 8),
             (entry(1, 102, 1), 8),
             (entry(1, 101, 1), 4),
             (entry((1 << 25) - 1, 0, u16::MAX), 8),
@@ -219,6 +350,38 @@ mod tests {
 
     proptest! {
         #![proptest_config(cases(300))]
+        #[test]
+        fn entries_treated_together_are_as_treated_singly(
+            days in proptest::collection::btree_map(
+                (prop_oneof![0..150u32, 0..1_200_000u32], 300..330u16),
+                0..125u16,
+                0..200,
+            ),
+            large in proptest::collection::vec((any::<prop::sample::Index>(), any::<u16>()), 0..3),
+            today in prop_oneof![6 => 329..428u16, 1 => 300..340u16, 1 => any::<u16>()],
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        ) {
+            let entry = |((id, day), count)| TraitEntry { trait_id: TraitId(id), day, count };
+            let mut entries: Vec<TraitEntry> = days.into_iter().map(entry).collect();
+            let is_empty = entries.is_empty();
+            for (place, count) in large.into_iter().filter(|_| !is_empty) {
+                let place = place.index(entries.len());
+                entries[place].count = count;
+            }
+            let (mut bytes, mut singly) = (packed(&entries, today), Vec::new());
+            pack_singly(&entries, 0, today, &mut singly);
+            prop_assert_eq!(&bytes, &singly);
+            for (place, byte) in damage.into_iter().filter(|_| !is_empty) {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            let mut together = Vec::new();
+            let rest = unpack(&bytes, entries.len(), today, &mut together);
+            let mut singly = vec![TraitEntry::default(); entries.len()];
+            prop_assert_eq!(rest, unpack_singly(&bytes, None, today, &mut singly));
+            prop_assert!(rest.is_none() || together == singly);
+        }
+
         #[test]
         fn entries_come_back(
             days in proptest::collection::btree_map(

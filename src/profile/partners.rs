@@ -78,8 +78,8 @@ impl<'a> PartnerView<'a> {
         }
     }
 
-    /// The segments, in the order in which they came.
-    pub fn segments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    /// What it said, in the order in which it came: segments, or signals as the partner's module joins them.
+    pub fn texts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut reader = Reader::new(self.texts);
         (0..self.segment_count).map_while(move |_| reader.text())
     }
@@ -235,7 +235,7 @@ mod tests {
         let long = [b'x'; PARTNER_SEGMENT_BYTES_MAX + 1];
         let texts = [&long[..], b"a", &long[1..]];
         assert_eq!(partners.set(PartnerId(1), PartnerOutcome::Segments, 0, 9, texts), 1);
-        assert_eq!(partners.view(PartnerId(1)).unwrap().segments().collect::<Vec<_>>(), &texts[1..]);
+        assert_eq!(partners.view(PartnerId(1)).unwrap().texts().collect::<Vec<_>>(), &texts[1..]);
         let many = vec![&b"b"[..]; PARTNER_SEGMENTS_MAX + 5];
         assert_eq!(partners.set(PartnerId(2), PartnerOutcome::Segments, 0, 9, many), 5);
         let big = vec![&long[1..]; 100];
@@ -276,12 +276,12 @@ mod tests {
                 model.insert(partner, (time, texts));
                 let actual: BTreeMap<u32, (u32, Vec<Vec<u8>>)> = partners
                     .iter()
-                    .map(|view| (view.partner.0, (view.fresh_until_s, view.segments().map(<[u8]>::to_vec).collect())))
+                    .map(|view| (view.partner.0, (view.fresh_until_s, view.texts().map(<[u8]>::to_vec).collect())))
                     .collect();
                 prop_assert_eq!(&actual, &model);
                 for (&partner, entry) in &model {
                     let view = partners.view(PartnerId(partner)).unwrap();
-                    prop_assert_eq!(view.segments().collect::<Vec<_>>(), entry.1.iter().collect::<Vec<_>>());
+                    prop_assert_eq!(view.texts().collect::<Vec<_>>(), entry.1.iter().collect::<Vec<_>>());
                 }
             }
         }

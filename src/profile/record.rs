@@ -1,7 +1,8 @@
 //! A visitor's profile, flat: the working copy into which a shard loads a record.
 
 use super::day_of;
-use super::history::{History, MinuteEntry, TraitEntry};
+use super::entries::{Arrival, Entries};
+use super::history::{History, MinuteEntry};
 use super::ids::{DeclaredId, Ids};
 use super::partners::{PartnerOutcome, PartnerView, Partners};
 use crate::clock::{Day, Minute};
@@ -20,8 +21,7 @@ pub struct Profile {
     pub last_seen: Minute,
     /// When segments can next change without a further call; `Minute::MAX`: never. The table's sweeper looks at it.
     pub next_change: Minute,
-    /// Sorted by trait, then day; no two alike.
-    pub(super) entries: Vec<TraitEntry>,
+    pub(super) entries: Entries,
     /// Sorted by trait, then minute; alike when a trait was realised by two calls within a minute.
     pub(super) minutes: Vec<MinuteEntry>,
     /// Ascending; no two alike.
@@ -41,7 +41,7 @@ pub struct Profile {
     /// Whether there were more than fit.
     pub(super) is_changed_beyond: bool,
     /// Traits that are not among the entries yet.
-    pub(super) arrivals: Vec<TraitId>,
+    pub(super) arrivals: Vec<Arrival>,
     /// Where segments are merged.
     merged: Vec<SegmentId>,
 }
@@ -71,7 +71,7 @@ impl Profile {
             flags: 0,
             last_seen: 0,
             next_change: Minute::MAX,
-            entries: Vec::with_capacity(PROFILE_ENTRIES_MAX),
+            entries: Entries::new(),
             minutes: Vec::with_capacity(PROFILE_MINUTES_MAX),
             segments: Vec::with_capacity(PROFILE_SEGMENTS_MAX),
             ids: Ids::new(),
@@ -215,9 +215,14 @@ impl Profile {
         self.ids.displaced_by(source, text)
     }
 
-    /// The data source's latest id.
-    pub fn id_of(&self, source: DataSourceId) -> Option<DeclaredId<'_>> {
-        self.ids.latest_of(source)
+    /// Sets the state of the data source's latest id, if there is one.
+    pub fn set_auth(&mut self, source: DataSourceId, auth: AuthState) {
+        self.ids.set_auth(source, auth);
+    }
+
+    /// The data source's ids, latest first.
+    pub fn ids_of(&self, source: DataSourceId) -> impl Iterator<Item = DeclaredId<'_>> {
+        self.ids.of(source)
     }
 
     /// Remembers what a partner said. Returns how many of its segments had to be dropped.

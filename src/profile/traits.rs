@@ -1,6 +1,7 @@
 //! How a visitor's traits come, age and go.
 
 use super::catalog::{TraitCatalog, TraitInfo};
+use super::entries::Arrival;
 use super::history::{MinuteEntry, TraitEntry};
 use super::record::{Profile, Tended};
 use crate::clock::{Day, Minute};
@@ -69,22 +70,25 @@ impl Profile {
         self.traits_until = 0;
         self.next_expiry = Day::MAX;
         self.is_expiry_known = true;
+        let mut entries = std::mem::take(&mut self.entries);
+        let list = entries.change();
         let (mut start, mut kept, mut expired) = (0, 0, 0);
-        while start < self.entries.len() {
-            let trait_id = self.entries[start].trait_id;
-            let end = start + self.entries[start..].iter().take_while(|entry| entry.trait_id == trait_id).count();
-            let held_until = catalog.keeping(trait_id).held_until(self.entries[end - 1].day);
+        while start < list.len() {
+            let trait_id = list[start].trait_id;
+            let end = start + list[start..].iter().take_while(|entry| entry.trait_id == trait_id).count();
+            let held_until = catalog.keeping(trait_id).held_until(list[end - 1].day);
             if held_until < today {
                 expired += 1;
                 self.note_change(trait_id);
             } else {
-                self.entries.copy_within(start..end, kept);
+                list.copy_within(start..end, kept);
                 kept += end - start;
                 self.note_held_until(held_until);
             }
             start = end;
         }
-        self.entries.truncate(kept);
+        list.truncate(kept);
+        self.entries = entries;
         if expired > 0 {
             self.drop_minutes_without_entries();
         }
@@ -94,89 +98,73 @@ impl Profile {
     /// Adds up each trait's days that lie before its longest window into the latest of them (every term that counts
     /// one of them counts them all), and drops minutes that no window needs any more.
     pub fn fold(&mut self, today: Day, catalog: &TraitCatalog) {
+        let list = self.entries.change();
         let mut kept = 0;
         // A trait's first day that is not folded. Looked up once per trait.
         let mut first_day = (TraitId::default(), 0);
-        for read in 0..self.entries.len() {
-            let entry = self.entries[read];
+        for read in 0..list.len() {
+            let entry = list[read];
             if read == 0 || first_day.0 != entry.trait_id {
                 first_day = (entry.trait_id, today.saturating_sub(catalog.keeping(entry.trait_id).window_days));
             }
-            let joins = kept > 0 && self.entries[kept - 1].trait_id == entry.trait_id && entry.day < first_day.1;
+            let joins = kept > 0 && list[kept - 1].trait_id == entry.trait_id && entry.day < first_day.1;
             if joins {
-                let count = self.entries[kept - 1].count.saturating_add(entry.count);
-                self.entries[kept - 1] = TraitEntry { count, ..entry };
+                let count = list[kept - 1].count.saturating_add(entry.count);
+                list[kept - 1] = TraitEntry { count, ..entry };
             } else {
-                self.entries[kept] = entry;
+                list[kept] = entry;
                 kept += 1;
             }
         }
-        self.entries.truncate(kept);
+        list.truncate(kept);
         self.trim_minutes(catalog);
     }
 
     /// Forgets the trait.
     pub fn drop_trait(&mut self, trait_id: TraitId) {
         let (start, end) = range_of(&self.entries, |entry| entry.trait_id, trait_id);
-        self.entries.drain(start..end);
+        self.entries.change().drain(start..end);
         self.drop_minutes(trait_id);
         self.note_change(trait_id);
     }
 
     fn count(&mut self, traits: &[TraitId], day: Day) -> Realised {
         let mut realised = Realised::default();
-        let mut arrivals = std::mem::take(&mut self.arrivals);
-        arrivals.clear();
-        let mut from = 0;
-        for &trait_id in traits {
-            let sought = |entry: &TraitEntry| (entry.trait_id, entry.day).cmp(&(trait_id, day));
-            match self.entries[from..].binary_search_by(sought) {
-                Ok(known) => {
-                    from += known;
-                    let count = &mut self.entries[from].count;
-                    realised.saturated += u32::from(*count == u16::MAX);
-                    *count = count.saturating_add(1);
-                }
-                Err(place) => {
-                    from += place;
-                    if arrivals.len() < PROFILE_ENTRIES_MAX {
-                        arrivals.push(trait_id);
-                    } else {
-                        realised.dropped_entries += 1;
-                    }
-                }
-            }
+        self.arrivals.clear();
+        let (fours, rest) = traits.as_chunks();
+        fours.iter().for_each(|four| self.count_together::<4>(*four, day, &mut realised));
+        rest.iter().for_each(|&trait_id| self.count_together([trait_id], day, &mut realised));
+        if !self.arrivals.is_empty() {
+            let surplus = (self.entries.len() + self.arrivals.len()).saturating_sub(PROFILE_ENTRIES_MAX);
+            self.drop_oldest(surplus, day);
+            realised.dropped_entries += surplus as u32;
+            self.entries.bring_in(&self.arrivals, day);
         }
-        let surplus = (self.entries.len() + arrivals.len()).saturating_sub(PROFILE_ENTRIES_MAX);
-        self.drop_oldest(surplus);
-        realised.dropped_entries += surplus as u32;
-        self.bring_in(&arrivals, day);
-        self.arrivals = arrivals;
         realised
     }
 
-    /// Puts a new entry of `day` for each of `traits`, which ascend, among the others: from behind, so that what lies
-    /// between moves once.
-    fn bring_in(&mut self, traits: &[TraitId], day: Day) {
-        let mut rest = self.entries.len();
-        self.entries.resize(rest + traits.len(), TraitEntry::default());
-        for (left, &trait_id) in traits.iter().enumerate().rev() {
-            let place = self.entries[..rest].partition_point(|entry| (entry.trait_id, entry.day) < (trait_id, day));
-            self.entries.copy_within(place..rest, place + left + 1);
-            self.entries[place + left] = TraitEntry { trait_id, day, count: 1 };
-            rest = place;
+    fn count_together<const N: usize>(&mut self, traits: [TraitId; N], day: Day, realised: &mut Realised) {
+        for (place, trait_id) in self.entries.places_of(traits, day).into_iter().zip(traits) {
+            let is_known = self.entries.get(place).is_some_and(|entry| (entry.trait_id, entry.day) == (trait_id, day));
+            if is_known {
+                realised.saturated += u32::from(self.entries.count(place));
+            } else if self.arrivals.len() < PROFILE_ENTRIES_MAX {
+                self.arrivals.push(Arrival { trait_id, place });
+            } else {
+                realised.dropped_entries += 1;
+            }
         }
     }
 
-    /// Forgets so many of the oldest entries.
-    fn drop_oldest(&mut self, mut surplus: usize) {
+    /// Forgets so many of the oldest entries, before arrivals of `day` are brought in.
+    fn drop_oldest(&mut self, mut surplus: usize, day: Day) {
         if surplus == 0 {
             return;
         }
         let mut entries = std::mem::take(&mut self.entries);
         while surplus > 0 {
             let oldest = entries.iter().map(|entry| entry.day).min().expect("there are more entries than surplus ones");
-            entries.retain(|entry| {
+            entries.change().retain(|entry| {
                 let goes = entry.day == oldest && surplus > 0;
                 if goes {
                     surplus -= 1;
@@ -186,6 +174,9 @@ impl Profile {
             });
         }
         self.entries = entries;
+        for arrival in &mut self.arrivals {
+            [arrival.place] = self.entries.places_of([arrival.trait_id], day);
+        }
         self.drop_minutes_without_entries();
     }
 
@@ -294,7 +285,7 @@ mod tests {
         assert_eq!(entries(&profile)[0], (5, 10, 1));
         assert_eq!(minutes(&profile), []);
         assert_eq!(profile.entries.len(), PROFILE_ENTRIES_MAX);
-        assert_eq!(profile.entries.capacity(), PROFILE_ENTRIES_MAX);
+        assert_eq!(profile.entries.change().capacity(), PROFILE_ENTRIES_MAX);
     }
 
     #[test]
@@ -313,7 +304,7 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(realised.dropped_entries as usize, arrivals.len());
         assert_eq!(entries(&profile), expected);
-        assert_eq!(profile.entries.capacity(), PROFILE_ENTRIES_MAX);
+        assert_eq!(profile.entries.change().capacity(), PROFILE_ENTRIES_MAX);
         let too_many: Vec<TraitId> = (0..PROFILE_ENTRIES_MAX as u32 + 5).map(TraitId).collect();
         assert_eq!(profile.realise(&too_many, |_| info(0, 0, 0), 201, 0).dropped_entries as usize, too_many.len());
         assert!(profile.entries.iter().all(|entry| entry.day == 201) && profile.entries.len() == PROFILE_ENTRIES_MAX);

@@ -46,7 +46,7 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
         profile: &Profile,
-        errors: ErrorSet,
+        mut errors: ErrorSet,
     ) -> Option<Buffer> {
         let call = &prepared.call;
         if let Some(buffer) = self.click(io, context, prepared, errors) {
@@ -60,6 +60,10 @@ impl Shard {
         entries.clear();
         if prepared.decision.allows(Use::Destinations) {
             self.fill_destinations(io, context, prepared, profile, &mut entries);
+            if entries.dropped() > 0 {
+                self.metrics.totals.destinations_dropped.add(entries.dropped().into());
+                errors.insert(ErrorCode::PartlyEvaluated);
+            }
         }
         self.list_segments(prepared);
         // Filled where they stand: a list that is collected is copied whole, room that nothing fills included.
@@ -233,11 +237,9 @@ impl Shard {
             return;
         }
         let values = Values {
+            context,
             prepared,
             profile: Some(profile),
-            uuid: context.visitor.uuid,
-            address: context.address,
-            secure: context.secure,
             now: io.now(),
             random: self.generator.u64(),
             timeout_ms: 0,
@@ -249,6 +251,7 @@ impl Shard {
             platform: call.platform.unwrap_or(Platform::Browser),
             page_host: if destinations.ask_for_pages() { prepared.page_host() } else { None },
         };
+        let values = self.told(&values);
         destinations.cookie_entries(&self.segments, &occasion, allows, &values, entries);
         if call.destinations {
             destinations.url_entries(&self.segments, &occasion, allows, &values, entries);

@@ -32,12 +32,12 @@ impl Shard {
             if partner.shadow || !prepared.may_use(partner) {
                 continue;
             }
-            for value in view.segments() {
+            for signal in view.texts().filter_map(|text| partner.signal_of(text)) {
                 if signals.len() == signals.capacity() {
                     errors.insert(ErrorCode::PartlyEvaluated);
                     break;
                 }
-                signals.push(Signal { key: &partner.signal_key, value, split: false });
+                signals.push(signal);
             }
         }
         let scratch = &mut self.epochs.of(rules.epoch).scratch(prepared.account_index).matcher;
@@ -49,12 +49,14 @@ impl Shard {
         }
         self.metrics.totals.regexes_given_up.add(outcome.regexes_given_up.into());
 
-        for &id in &call.traits {
-            if !account.owns_trait(id) {
-                self.metrics.totals.traits_foreign.increment();
-            } else {
-                insert(&mut self.realised, id);
-            }
+        if !call.traits.is_empty() {
+            rules.traits.fetch(&call.traits);
+            let of_rules = self.realised.len();
+            self.realised.extend(call.traits.iter().filter(|id| rules.owns_trait(prepared.account_index, **id)));
+            let foreign = call.traits.len() - (self.realised.len() - of_rules);
+            self.metrics.totals.traits_foreign.add(foreign as u64);
+            self.realised.sort_unstable();
+            self.realised.dedup();
         }
         errors
     }
@@ -131,7 +133,7 @@ fn traits_of_partners(prepared: &Prepared<'_>, profile: &Profile, answered: u64)
     let asked = prepared.account.partners.iter().filter(move |index| answered & (1 << index.0) != 0);
     let partners = asked.map(|index| &prepared.rules.partners[index.0 as usize]).filter(|partner| !partner.shadow);
     partners.flat_map(|partner| {
-        let texts = profile.partner(partner.id).into_iter().flat_map(|view| view.segments());
+        let texts = profile.partner(partner.id).into_iter().flat_map(|view| view.texts());
         texts.flat_map(|text| partner.traits_of(text).iter().copied())
     })
 }

@@ -119,9 +119,16 @@ impl Shard {
         self.metrics.totals.ids_mapped.increment();
         let owner = key.shard(self.plan.shards);
         if owner == self.id {
-            self.id_map.put(key, uuid);
+            self.put_id_here(key, uuid);
         } else {
             self.send_mapping(owner, Mapping::Put { key, uuid });
+        }
+    }
+
+    /// An id may have been opted out while its mapping was on the way.
+    pub(super) fn put_id_here(&mut self, key: KeyedHash, uuid: Uuid) {
+        if !self.is_id_out(key) {
+            self.id_map.put(key, uuid);
         }
     }
 

@@ -44,8 +44,7 @@ impl Shard {
             }
         }
         let home = self.home_of(visitor.uuid);
-        let declares = prepared.ids_allowed(&arrival.context).next().is_some();
-        if declares && home != self.id && visitor.access == Access::Full {
+        if prepared.declares(&arrival.context) && home != self.id && visitor.access == Access::Full {
             return self.send_home(io, arrival, prepared, home);
         }
         Served::from(self.identify(io, &arrival.context, prepared))
@@ -58,7 +57,7 @@ impl Shard {
         context: &Context,
         prepared: &Prepared<'_>,
     ) -> Option<Buffer> {
-        let declares = prepared.ids_allowed(context).next().is_some();
+        let declares = prepared.declares(context);
         let restrained = if declares { self.restrained(io.now(), prepared.rules, context) } else { None };
         let context = restrained.as_ref().unwrap_or(context);
         if declares && context.visitor.access == Access::Full {

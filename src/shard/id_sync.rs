@@ -61,17 +61,15 @@ impl Shard {
     fn write_syncs(&self, now: Now, context: &Context, prepared: &Prepared<'_>, entries: &mut IdSyncEntries) {
         let hour = now.wall_ms / HOUR_MS;
         let values = Values {
+            context,
             prepared,
             profile: None,
-            uuid: context.visitor.uuid,
-            address: context.address,
-            secure: context.secure,
             now: Now { wall_ms: hour * HOUR_MS, ..now },
             random: self.random_of_hour(context.visitor.uuid, hour),
             timeout_ms: 0,
         };
         let allows = |vendor| prepared.decision.allows_vendor(vendor);
-        prepared.account.id_syncs.write(allows, &values, entries);
+        prepared.account.id_syncs.write(allows, &self.told(&values), entries);
     }
 
     fn random_of_hour(&self, visitor: Uuid, hour: u64) -> u64 {

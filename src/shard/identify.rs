@@ -14,7 +14,7 @@ use crate::identity::{AuthState, Generator, IdHash, KeyedHash, Mid, TableHash, U
 use crate::ids::{AccountIndex, DataSourceId, ShardId};
 use crate::limits::{DECLARED_ID_BYTES_MAX, DECLARED_IDS_MAX, DECLARED_IDS_PER_NAMESPACE_MAX, DECLARED_IDS_READ_MAX};
 use crate::privacy::Use;
-use crate::ruleset::{IdFormat, Resolve, Ruleset};
+use crate::ruleset::{DataSource, IdFormat, Resolve, Ruleset};
 
 /// A declared id that passed all checks.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,15 @@ pub(super) struct ValidId<'a> {
     pub id: &'a [u8],
     pub authentication: AuthState,
     /// Which of the call's declared ids it is.
+    pub place: u8,
+}
+
+/// A state that a call declares without an id: it is said of the latest one that the visitor has of the data source.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State {
+    pub source: DataSourceId,
+    pub authentication: AuthState,
+    /// As [`ValidId::place`].
     pub place: u8,
 }
 
@@ -97,6 +106,16 @@ pub(super) fn signed_in<'p, 'a>(prepared: &'p Prepared<'a>, context: &Context) -
     prepared.ids_allowed(context).find(is_person)
 }
 
+/// The states that a call declares without ids, of data sources that it may name.
+pub(super) fn states(prepared: &Prepared<'_>) -> impl Iterator<Item = State> {
+    let account = Some(prepared.account_index);
+    let declared_ids = prepared.call.declared_ids.iter().enumerate();
+    declared_ids.filter(|(_, declared)| declared.id.is_none()).filter_map(move |(place, declared)| {
+        let source = data_source(prepared.rules, account, declared).ok().filter(|source| !source.is_blocked)?;
+        Some(State { source: source.id, authentication: state_of(declared), place: place as u8 })
+    })
+}
+
 /// RFC 6750; the scheme's name is in any case (RFC 9110, section 11.1).
 fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
@@ -148,7 +167,13 @@ pub(super) fn valid_ids<'a>(
     let mut invalid = 0u32;
     let mut spaces: SmallVec<[(DataSourceId, usize); DECLARED_IDS_READ_MAX]> = SmallVec::new();
     for (place, declared) in declared_ids.iter().enumerate() {
-        let Some(text) = declared.id else { continue };
+        let Some(text) = declared.id else {
+            // A state alone is no id, neither a good one nor a bad one.
+            let source = data_source(rules, account, declared);
+            let blocked = source.map(|source| source.is_blocked.then_some(ErrorCode::DataSourceBlocked));
+            blocked.unwrap_or_else(Some).into_iter().for_each(|code| errors.insert(code));
+            continue;
+        };
         let id = match check(rules, account, declared, text) {
             Ok(id) => ValidId { place: place as u8, ..id },
             Err(code) => {
@@ -183,12 +208,12 @@ pub(super) fn valid_ids<'a>(
     }
 }
 
-fn check<'a>(
-    rules: &Ruleset,
+/// The data source that a declared id or a state names, if the account may name it.
+fn data_source<'r>(
+    rules: &'r Ruleset,
     account: Option<AccountIndex>,
-    declared: &DeclaredId<'a>,
-    text: &'a [u8],
-) -> Result<ValidId<'a>, ErrorCode> {
+    declared: &DeclaredId<'_>,
+) -> Result<&'r DataSource, ErrorCode> {
     let number = || std::str::from_utf8(declared.source).ok().and_then(|text| text.parse::<u32>().ok());
     let source = match declared.scope {
         Scope::DataSource => number().map(DataSourceId),
@@ -199,6 +224,16 @@ fn check<'a>(
     if source.account.zip(account).is_some_and(|(owner, caller)| owner != caller) {
         return Err(ErrorCode::DeclaredIdUnauthorised);
     }
+    Ok(source)
+}
+
+fn check<'a>(
+    rules: &Ruleset,
+    account: Option<AccountIndex>,
+    declared: &DeclaredId<'a>,
+    text: &'a [u8],
+) -> Result<ValidId<'a>, ErrorCode> {
+    let source = data_source(rules, account, declared)?;
     let blank = text.iter().all(u8::is_ascii_whitespace);
     if blank || text.contains(&b':') || text.len() > DECLARED_ID_BYTES_MAX {
         return Err(ErrorCode::DeclaredIdInvalid);
@@ -206,10 +241,13 @@ fn check<'a>(
     if source.format != IdFormat::Any && !source.format.accepts(text) {
         return Err(ErrorCode::GlobalDeviceIdInvalid);
     }
-    let authentication = match declared.authentication {
+    Ok(ValidId { source: source.id, id: text, authentication: state_of(declared), place: 0 })
+}
+
+fn state_of(declared: &DeclaredId<'_>) -> AuthState {
+    match declared.authentication {
         Authentication::Unknown => AuthState::Unknown,
         Authentication::Authenticated => AuthState::Authenticated,
         Authentication::LoggedOut => AuthState::LoggedOut,
-    };
-    Ok(ValidId { source: source.id, id: text, authentication, place: 0 })
+    }
 }

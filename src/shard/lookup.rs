@@ -136,7 +136,7 @@ impl Shard {
             totals.skipped_consent.increment();
             return None;
         }
-        let hash = self.table_hash.uuid(values.uuid).bits();
+        let hash = self.table_hash.uuid(values.uuid()).bits();
         if !partner.is_in_share((hash ^ (hash >> 64)) as u64) {
             totals.skipped_share.increment();
             return None;
@@ -173,7 +173,7 @@ impl Shard {
     ) -> Option<CallId> {
         let now_ns = io.now().mono_ns;
         let epoch = values.prepared.rules.epoch;
-        if let Some(call) = self.calls.find(values.uuid, index) {
+        if let Some(call) = self.calls.find(values.uuid(), index) {
             self.partner_totals(index).shared.increment();
             let lookup = self.calls.value_mut(call).filter(|lookup| lookup.epoch == epoch)?;
             if waits_until_ns.is_some_and(|until_ns| lookup.extend(until_ns, now_ns)) {
@@ -216,7 +216,8 @@ impl Shard {
             failed: false,
             retried: false,
         };
-        let call = self.calls.insert(values.uuid, index, lookup).expect("the table is not full, and has no such call");
+        let call =
+            self.calls.insert(values.uuid(), index, lookup).expect("the table is not full, and has no such call");
         self.epochs.of(epoch).users += 1;
         self.timers.set(self.plan.timer_of_call(call.slot), timeout_ns);
         self.dispatch(io, call, index).then_some(call)
@@ -233,7 +234,7 @@ impl Shard {
         let values = values.with_timeout_ms(left.ms());
         let mut room = self.buffers.take(0);
         while let Some(mut buffer) = room {
-            match write_request(partner, &values, left, &mut Writer::new(buffer.block_mut())) {
+            match write_request(partner, &self.told(&values), left, &mut Writer::new(buffer.block_mut())) {
                 Rendered::Ok(len) => {
                     buffer.set_len(len);
                     return Some(buffer);

@@ -251,7 +251,7 @@ impl Shard {
             Message::Resolve(job) => self.resolve(io, job),
             Message::Resolved(job, found) => self.resolved(io, from, job, found),
             Message::Return(buffer) => self.buffers.give_back(buffer),
-            Message::IdPut { key, uuid } => self.id_map.put(KeyedHash::from_bits(key), uuid),
+            Message::IdPut { key, uuid } => self.put_id_here(KeyedHash::from_bits(key), uuid),
             Message::IdDrop { key, uuid } => self.drop_id_here(KeyedHash::from_bits(key), uuid),
             Message::PersonApply(errand) => self.person_asked(io, errand),
             Message::PersonApplied(errand) => self.person_came(io, from, errand),
@@ -345,7 +345,6 @@ impl Shard {
         gauges.ids.set(self.id_map.len() as u64);
         self.metrics.totals.ids_evicted.set(self.id_map.evictions());
         gauges.opt_outs.set(self.opt_outs.len() as u64);
-        gauges.opt_outs_room.set(self.opt_outs.room() as u64);
         gauges.epoch.set(self.epochs.current.number());
         gauges.backtracking_regexes.set(self.epochs.current.backtracking_regexes as u64);
     }

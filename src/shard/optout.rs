@@ -12,7 +12,7 @@ use super::job::{Context, JobRef, OptingOut};
 use super::prepare::{self, Caller, Prepared};
 use super::visit::Wait;
 use super::{Message, OPT_OUTS_UNTOLD_MAX, Shard};
-use crate::event::answer::{self, CookieValue, Cookies, Envelope, Fault};
+use crate::event::answer::{self, CookieValue, Cookies, Envelope, Fault, Reach};
 use crate::event::call::Call;
 use crate::event::cookie::{CookiesSent, VisitorCookie};
 use crate::event::endpoint::Endpoint;
@@ -42,8 +42,11 @@ const NOT_HELD: Fault<'static> = Fault::Unavailable { retry_after_s: Some(1) };
 #[derive(Default)]
 struct Named {
     opt_outs: SmallVec<[OptOut; OPT_OUTS_PER_CALL_MAX]>,
-    /// Declared ids alone concern no device, and so no cookie.
+    /// Whether the browser that asks is opted out and is to remember it. Declared ids alone concern no browser, and ids
+    /// that are none name nobody.
     is_device: bool,
+    /// How far the opt-outs reach.
+    reach: Reach,
     errors: ErrorSet,
 }
 
@@ -93,16 +96,19 @@ impl Shard {
             let cookies = CookiesSent::parse(arrival.request.fields.cookie.iter());
             let says_so = cookies.opted_out() || call.mid == Some(b"NOTARGET");
             let devices = named.opt_outs.iter().filter(|one| matches!(one, OptOut::Device(_))).copied();
-            let is_out = says_so || devices.chain(of_cookies(&cookies)).any(|one| shard.opt_outs.contains(one));
-            shard.plain(io, rules, arrival, |out, envelope| answer::opt_out_status(out, envelope, is_out, named.errors))
+            let is_out = || says_so || devices.chain(of_cookies(&cookies)).any(|one| shard.opt_outs.contains(one));
+            // Of a call that can't be read no name and no cookie is used.
+            let is_read = !named.errors.contains(ErrorCode::ParameterBadlyEncoded);
+            let reach = Reach { global: is_read && is_out(), account: false };
+            shard.plain(io, rules, arrival, |out, envelope| answer::opt_out_status(out, envelope, reach, named.errors))
         })
     }
 
-    /// A call by which a phone's user refuses: the id of her device is opted out.
+    /// A call by which a phone's user refuses: the id of her device is opted out. If there is none, the answer says so.
     pub(super) fn opt_out_device<I: Io<Message = Message>>(
         &mut self,
         io: &mut I,
-        arrival: &Arrival<'_>,
+        arrival: &mut Arrival<'_>,
         prepared: &Prepared<'_>,
         code: &[u8],
         is_id: bool,
@@ -114,6 +120,11 @@ impl Shard {
             .filter(|id| Some(id.source) == source)
             .map(|id| OptOut::Declared(self.id_hash.declared(id.source, id.id)))
             .collect();
+        let errors = &mut arrival.context.errors;
+        errors.extend(prepared.id_errors);
+        if opt_outs.is_empty() {
+            errors.insert(ErrorCode::DeclaredIdInvalid);
+        }
         match self.opt_out(io, prepared.rules, arrival, &opt_outs) {
             Progress::Held => Served::from(self.anonymous(io, &arrival.context, prepared, is_id)),
             Progress::Waits => Served::Waiting,
@@ -281,8 +292,7 @@ impl Shard {
             return self.write_answer(|out| answer::fault(out, &envelope, fault));
         }
         if call.json && request.fields.sec_fetch_dest != Some(b"image") {
-            let is_out = named.is_device && (!named.opt_outs.is_empty() || named.errors.is_empty());
-            return self.write_answer(|out| answer::opt_out_status(out, &envelope, is_out, named.errors));
+            return self.write_answer(|out| answer::opt_out_status(out, &envelope, named.reach, named.errors));
         }
         self.write_answer(|out| answer::pixel(out, &envelope, named.errors))
     }
@@ -312,6 +322,9 @@ fn named(rules: &Ruleset, request: &Request<'_>, call: &Call<'_>, key: impl Fn(&
         errors.insert(code);
     }
     let account = prepare::account_of_host(rules, request.host, organisation);
+    let declares = call.declared_ids.iter().any(|declared| declared.id.is_some());
+    let names_none = call.uuid.is_none() && call.mid.is_none() && !declares;
+    let mut says_so = false;
     if let Some(text) = call.uuid {
         match Uuid::parse(text) {
             Some(uuid) => named.opt_outs.push(OptOut::Device(uuid)),
@@ -321,7 +334,7 @@ fn named(rules: &Ruleset, request: &Request<'_>, call: &Call<'_>, key: impl Fn(&
     if let Some(text) = call.mid {
         let key = organisation.ok().flatten().map_or(account, Ok);
         match (key, Mid::classify(text)) {
-            (_, Mid::OptedOut) => {}
+            (_, Mid::OptedOut) => says_so = true,
             (_, Mid::Invalid) => errors.insert(ErrorCode::EcidInvalid),
             (Err(code), _) => errors.insert(code),
             (Ok(index), mid) => {
@@ -330,13 +343,22 @@ fn named(rules: &Ruleset, request: &Request<'_>, call: &Call<'_>, key: impl Fn(&
             }
         }
     }
-    named.is_device = call.uuid.is_some() || call.mid.is_some() || call.declared_ids.is_empty();
-    if named.is_device {
-        named.opt_outs.extend(of_cookies(&CookiesSent::parse(request.fields.cookie.iter())));
+    if call.uuid.is_some() || call.mid.is_some() || !declares {
+        // Whatever else she names, a visitor who wants out is the cookie's.
+        let cookies = CookiesSent::parse(request.fields.cookie.iter());
+        named.opt_outs.extend(of_cookies(&cookies));
+        named.is_device = names_none || says_so || cookies.opted_out() || !named.opt_outs.is_empty();
     }
+    named.reach.global = named.is_device;
     let mut ids = SmallVec::<[ValidId<'_>; DECLARED_IDS_MAX]>::new();
     identify::valid_ids(rules, account.ok(), &call.declared_ids, &mut ids, errors);
-    named.opt_outs.extend(ids.iter().map(|id| OptOut::Declared(key(id))));
+    for id in &ids {
+        named.opt_outs.push(OptOut::Declared(key(id)));
+        match rules.data_sources[&id.source].account {
+            Some(_) => named.reach.account = true,
+            None => named.reach.global = true,
+        }
+    }
     named
 }
 

@@ -12,13 +12,14 @@ use super::prepare::Prepared;
 use super::{Message, Shard};
 use crate::clock::Now;
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::identity::{KeyedHash, Uuid};
-use crate::ids::{SegmentId, ShardId, TraitId};
-use crate::limits::BUFFER_LARGE_BYTES;
+use crate::identity::{AuthState, KeyedHash, Uuid};
+use crate::ids::{DataSourceId, SegmentId, ShardId, TraitId};
+use crate::limits::{BUFFER_LARGE_BYTES, DECLARED_ID_BYTES_MAX};
 use crate::metrics::Totals;
 use crate::profile::Profile;
 use crate::profile::codec;
 use crate::profile::history::History;
+use crate::profile::ids::DeclaredId;
 use crate::profile::table::TRAITS_RECORD_BYTES_MAX;
 use crate::reactor::{Buffer, Io};
 use crate::ruleset::MergedPerson;
@@ -142,23 +143,51 @@ impl Shard {
         if account.merged.is_empty() {
             return None;
         }
-        if let Some(id) = identify::signed_in(prepared, context) {
-            return Some(Person { id: self.id_hash.declared(id.source, id.id), is_current: true });
+        if let Some((source, text)) = self.signed_in(context, prepared, profile) {
+            return Some(Person { id: self.id_hash.declared(source, text), is_current: true });
         }
         if !account.merged.iter().any(|merged| merged.rule.person == MergedPerson::Last) {
             return None;
         }
         let last = profile.last_authenticated(|source| prepared.rules.names_persons(source, prepared.account_index))?;
         let id = self.id_hash.declared(last.source, last.text);
-        (!self.is_id_out(id)).then_some(Person { id, is_current: false })
+        // Both may have become so since.
+        let is_refused = self.is_id_out(id) || !prepared.rules.may_use_ids(last.source, prepared.account_index);
+        (!is_refused).then_some(Person { id, is_current: false })
+    }
+
+    /// Who is signed in by this call, of several the first: under an id that it declares, or under the one of which it
+    /// declares a state.
+    fn signed_in<'p>(
+        &self,
+        context: &Context,
+        prepared: &'p Prepared<'_>,
+        profile: &'p Profile,
+    ) -> Option<(DataSourceId, &'p [u8])> {
+        let named = identify::signed_in(prepared, context).map(|id| (id.place, id.source, id.id));
+        let is_person = |source| prepared.rules.names_persons(source, prepared.account_index);
+        let stated = identify::states(prepared).filter(|state| is_person(state.source)).find_map(|state| {
+            let id = self.id_of_state(state.source, profile)?;
+            (id.auth == AuthState::Authenticated).then_some((state.place, id.source, id.text))
+        });
+        let first = named.into_iter().chain(stated).min_by_key(|(place, ..)| *place);
+        first.map(|(_, source, text)| (source, text))
+    }
+
+    /// The id that a state without one is said of: the latest of its data source, unless that opted out.
+    pub(super) fn id_of_state<'p>(&self, source: DataSourceId, profile: &'p Profile) -> Option<DeclaredId<'p>> {
+        profile.ids_of(source).next().filter(|id| !self.is_id_out(self.id_hash.declared(id.source, id.text)))
     }
 
     /// Notes in the device's profile who is signed in by this call. Segments that stem from another person are gone at
     /// once, so that they are not seen by this one, whatever becomes of the call.
     pub(super) fn note_person(&mut self, context: &Context, prepared: &Prepared<'_>, profile: &mut Profile) {
-        let Some(id) = identify::signed_in(prepared, context) else { return };
+        let Some((source, text)) = self.signed_in(context, prepared, profile) else { return };
+        // It may stand in the profile that is about to change.
+        let (mut room, len) = ([0; DECLARED_ID_BYTES_MAX], text.len());
+        room[..len].copy_from_slice(text);
         let is_alike = |source| prepared.rules.names_persons(source, prepared.account_index);
-        if profile.mark_authenticated(id.source, id.id, is_alike) {
+        if profile.mark_authenticated(source, &room[..len], is_alike) {
             for merged in &prepared.account.merged {
                 replace(&merged.program, &[], profile, &mut self.entered, &mut self.left, &self.metrics.totals);
             }

@@ -15,11 +15,11 @@ use crate::event::form;
 use crate::event::host::{self, Site};
 use crate::http::Request;
 use crate::identity::{EcidKey, Mid};
-use crate::ids::AccountIndex;
+use crate::ids::{AccountIndex, DataSourceId};
 use crate::limits::DECLARED_IDS_MAX;
 use crate::partner::settings::Partner;
 use crate::privacy::{Decision, Use, Wishes};
-use crate::ruleset::{Account, Ruleset};
+use crate::ruleset::{Account, DataSource, Ruleset};
 
 /// A call with all that can be known of it without its visitor.
 pub(super) struct Prepared<'a> {
@@ -77,6 +77,17 @@ impl<'a> Prepared<'a> {
         self.ids.iter().filter(move |id| blocked & 1 << id.place == 0)
     }
 
+    /// Whether the call says something of the visitor's ids that her home is to know.
+    pub(super) fn declares(&self, context: &Context) -> bool {
+        self.ids_allowed(context).next().is_some() || identify::states(self).next().is_some()
+    }
+
+    /// Whether the call names an id that is denied.
+    pub(super) fn denies(&self, context: &Context, source: DataSourceId, text: &[u8]) -> bool {
+        let is_denied = |id: &ValidId<'_>| context.ids_blocked & 1 << id.place != 0;
+        context.ids_blocked != 0 && self.ids.iter().any(|id| is_denied(id) && id.source == source && id.id == text)
+    }
+
     /// Whether a partner may be asked about this visitor, and what it said be used.
     pub(super) fn may_use(&self, partner: &Partner) -> bool {
         self.decision.allows(Use::Partners) && self.decision.allows_vendor(partner.vendor_id)
@@ -121,6 +132,18 @@ pub(super) fn account_of_host(
         Site::Outside => rules.server.default_account,
     };
     account.ok_or(ErrorCode::HostUnknown)
+}
+
+/// The account of an ID sync: on the host for ids it is the data source's, which nobody has of those open to all.
+pub(super) fn account_of_sync(
+    rules: &Ruleset,
+    host: Option<&[u8]>,
+    source: Option<&DataSource>,
+) -> Result<Option<AccountIndex>, ErrorCode> {
+    match host.map(|host| host::site(host, rules.server.base_domain.as_bytes())) {
+        Some(Site::Ids) => Ok(source.and_then(|source| source.account)),
+        _ => account_of_host(rules, host, Ok(None)).map(Some),
+    }
 }
 
 /// The account of a request of which only the target was read.

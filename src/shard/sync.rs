@@ -1,22 +1,26 @@
 //! ID syncs: a partner's page or pixel tells by which id it knows the visitor.
 
+use smallvec::SmallVec;
+
 use super::client::Served;
 use super::edge::Arrival;
-use super::identify;
+use super::identify::{self, ValidId};
 use super::job::{Job, Visitor};
-use super::prepare::Caller;
+use super::prepare::{self, Caller};
 use super::{Message, Shard};
 use crate::clock::Now;
 use crate::event::answer::{self, CookieValue, Cookies, Envelope, Fault};
 use crate::event::cookie::{CookiesSent, VisitorCookie};
+use crate::event::declared::{Authentication, DeclaredId, Scope};
 use crate::event::endpoint::Endpoint;
 use crate::event::errors::{ErrorCode, ErrorSet};
-use crate::event::host::{self, Site};
+use crate::event::host;
 use crate::event::ibs::{self, SyncText};
 use crate::event::redirect;
+use crate::http::Request;
 use crate::identity::{KeyedHash, Uuid};
-use crate::ids::DataSourceId;
-use crate::limits::{DECLARED_ID_BYTES_MAX, LOCATION_BYTES_MAX};
+use crate::ids::{AccountIndex, DataSourceId};
+use crate::limits::LOCATION_BYTES_MAX;
 use crate::privacy::{Decision, Policy, Use, Wishes};
 use crate::reactor::Io;
 use crate::ruleset::{DataSource, Ruleset};
@@ -24,7 +28,12 @@ use crate::ruleset::{DataSource, Ruleset};
 /// What is known of a sync besides its text.
 #[derive(Clone, Copy)]
 struct Found<'a> {
+    /// Whose sync it is; `None`: everybody's, on the host for ids.
+    account: Option<AccountIndex>,
+    /// The data source, if that account may name it.
     source: Option<&'a DataSource>,
+    /// The partner's id, if it is one of the data source.
+    id: Option<ValidId<'a>>,
     visitor: Option<Uuid>,
     cookie: Option<Uuid>,
     errors: ErrorSet,
@@ -72,10 +81,15 @@ impl Shard {
         confirmed: bool,
     ) -> Served {
         let fields = &arrival.request.fields;
-        let source = source_of(rules, sync);
-        let owner = source.and_then(|source| source.account);
+        let mut found = match find(rules, arrival.request, sync) {
+            Ok(found) => found,
+            Err(code) => {
+                return self
+                    .plain(io, rules, arrival, |out, envelope| answer::pixel(out, envelope, ErrorSet::of(code)));
+            }
+        };
         let everybody = Policy::default();
-        let policy = owner.map_or(&everybody, |account| &rules.accounts[account.0 as usize].privacy);
+        let policy = found.account.map_or(&everybody, |account| &rules.accounts[account.0 as usize].privacy);
         let cookies = CookiesSent::parse(fields.cookie.iter());
         let wishes = Wishes {
             opted_out: cookies.opted_out(),
@@ -87,44 +101,38 @@ impl Shard {
         let decision = Decision::new(&wishes, policy);
         if !decision.allows(Use::Sync) {
             let errors = decision.error().map(ErrorSet::of).unwrap_or_default();
-            let envelope = self.sync_envelope(io, rules, arrival, source, None);
-            return Served::from(self.write_answer(|out| answer::pixel(out, &envelope, errors)));
+            return self.refuse_sync(io, rules, arrival, found.account, errors);
         }
-        let cookie = [cookies.demdex, cookies.dpm].into_iter().flatten().find_map(|cookie| match cookie {
+        found.cookie = [cookies.demdex, cookies.dpm].into_iter().flatten().find_map(|cookie| match cookie {
             VisitorCookie::Uuid(text) => Uuid::parse(text),
             VisitorCookie::OptedOut => None,
         });
-        let visitor = cookie.or_else(|| sync.uuid.and_then(Uuid::parse));
-        let key = source.zip(sync.id).and_then(|(source, id)| self.sync_key(source, id));
-        if visitor.is_some_and(|uuid| self.is_device_out(uuid)) || key.is_some_and(|key| self.is_id_out(key)) {
-            let envelope = self.sync_envelope(io, rules, arrival, source, None);
-            let errors = ErrorSet::of(ErrorCode::OptedOut);
-            return Served::from(self.write_answer(|out| answer::pixel(out, &envelope, errors)));
+        found.visitor = found.cookie.or_else(|| sync.uuid.and_then(Uuid::parse));
+        let key = found.id.map(|id| self.id_hash.declared(id.source, id.id));
+        if found.visitor.is_some_and(|uuid| self.is_device_out(uuid)) || key.is_some_and(|key| self.is_id_out(key)) {
+            return self.refuse_sync(io, rules, arrival, found.account, ErrorSet::of(ErrorCode::OptedOut));
         }
-        if cookie.is_none() && !confirmed {
+        if found.cookie.is_none() && !confirmed {
             // First a test whether the browser keeps cookies at all.
             let (id, shards) = (self.id, self.plan.shards);
             let uuid = identify::draw(&mut self.generator, id, &self.table_hash, shards);
-            let envelope = self.sync_envelope(io, rules, arrival, source, Some(uuid));
+            let envelope = self.sync_envelope(io, rules, arrival, found.account, Some(uuid));
             let location = answer::sync_test_location(&text);
-            return Served::from(
-                self.write_answer(|out| answer::redirect(out, &envelope, ErrorSet::default(), &location)),
-            );
+            return Served::from(self.write_answer(|out| answer::redirect(out, &envelope, found.errors, &location)));
         }
-        let mut found = Found { source, visitor, cookie, errors: ErrorSet::default() };
-        if let (Some(uuid), Some(source), Some(key)) = (visitor, source, key)
+        if let (Some(uuid), Some(source), Some(key)) = (found.visitor, found.source, key)
             && self.may_map(io.now(), rules, uuid, source, key, &mut found.errors)
         {
             let home = self.home_of(uuid);
             let job = if home == self.id { None } else { self.travelling_job(arrival, home) };
             if let Some(mut job) = job {
                 job.is_sync = true;
-                job.context.visitor = Visitor { uuid, cookie, ..Visitor::default() };
+                job.context.visitor = Visitor { uuid, cookie: found.cookie, ..Visitor::default() };
                 job.context.errors = found.errors;
                 self.send_away(io, home, Message::Run(job));
                 return Served::Waiting;
             }
-            self.map_id(io.now(), rules, sync, &mut found);
+            self.map_id(io.now(), rules, &mut found);
         }
         if found.errors.contains(ErrorCode::DeviceIdBlocked) {
             found.cookie = None;
@@ -149,17 +157,16 @@ impl Shard {
 
     /// Maps a sync's id to its visitor. Where she is at home her profile remembers it as well, for the macros of
     /// partners; elsewhere, when there was no way to her home, it is mapped alone.
-    fn map_id(&mut self, now: Now, rules: &Ruleset, sync: &ibs::Sync<'_>, found: &mut Found<'_>) {
-        let (Some(uuid), Some(source), Some(id)) = (found.visitor, found.source, sync.id) else { return };
-        let Some(key) = self.sync_key(source, id) else { return };
+    fn map_id(&mut self, now: Now, rules: &Ruleset, found: &mut Found<'_>) {
+        let (Some(uuid), Some(ValidId { source, id, .. })) = (found.visitor, found.id) else { return };
         if self.home_of(uuid) == self.id {
             if self.refuses_profile_call(now, &rules.server.limits, uuid) {
                 found.errors.insert(ErrorCode::ProfileOperationBlocked);
                 return;
             }
-            self.remember_id(now, uuid, source.id, id);
+            self.remember_id(now, uuid, source, id);
         }
-        self.put_id(key, uuid);
+        self.put_id(self.id_hash.declared(source, id), uuid);
     }
 
     /// A sync of a visitor who is at home here, from another core.
@@ -177,14 +184,26 @@ impl Shard {
         let mut scratch = std::mem::take(&mut self.sync_scratch);
         let sync = ibs::parse(text, &mut scratch).expect("a sync that was read once reads again");
         let Visitor { uuid, cookie, .. } = context.visitor;
-        let source = source_of(&rules, &sync);
-        let mut found = Found { source, visitor: Some(uuid), cookie, errors: context.errors };
-        let key = source.zip(sync.id).and_then(|(source, id)| self.sync_key(source, id));
-        // She may have opted out while the call was on its way.
-        if !self.is_device_out(uuid) && !key.is_some_and(|key| self.is_id_out(key)) {
-            self.map_id(io.now(), &rules, &sync, &mut found);
-        }
-        let answer = match self.answer_sync(io, &rules, &arrival, sync.redirect, found) {
+        // A new ruleset may have taken its account away.
+        let served = match find(&rules, &request, &sync) {
+            Ok(found) => {
+                let mut errors = context.errors;
+                errors.extend(found.errors);
+                let mut found = Found { visitor: Some(uuid), cookie, errors, ..found };
+                let is_id_out = found.id.is_some_and(|id| self.is_id_out(self.id_hash.declared(id.source, id.id)));
+                // She may have opted out while the call was on its way.
+                if self.is_device_out(uuid) || is_id_out {
+                    self.refuse_sync(io, &rules, &arrival, found.account, ErrorSet::of(ErrorCode::OptedOut))
+                } else {
+                    self.map_id(io.now(), &rules, &mut found);
+                    self.answer_sync(io, &rules, &arrival, sync.redirect, found)
+                }
+            }
+            Err(code) => {
+                self.plain(io, &rules, &arrival, |out, envelope| answer::pixel(out, envelope, ErrorSet::of(code)))
+            }
+        };
+        let answer = match served {
             Served::Answer(answer) => Some(answer),
             Served::Waiting | Served::Exhausted => None,
         };
@@ -193,11 +212,17 @@ impl Shard {
         self.deliver(io, job, answer);
     }
 
-    /// What the id map knows an id by, if it is a valid one.
-    fn sync_key(&self, source: &DataSource, id: &[u8]) -> Option<KeyedHash> {
-        let blank = id.iter().all(u8::is_ascii_whitespace);
-        let is_valid = !blank && id.len() <= DECLARED_ID_BYTES_MAX && !id.contains(&b':') && source.format.accepts(id);
-        is_valid.then(|| self.id_hash.declared(source.id, id))
+    /// The answer to a sync of which nothing may be kept, and nobody told.
+    fn refuse_sync<I: Io>(
+        &mut self,
+        io: &I,
+        rules: &Ruleset,
+        arrival: &Arrival<'_>,
+        account: Option<AccountIndex>,
+        errors: ErrorSet,
+    ) -> Served {
+        let envelope = self.sync_envelope(io, rules, arrival, account, None);
+        Served::from(self.write_answer(|out| answer::pixel(out, &envelope, errors)))
     }
 
     fn answer_sync<I: Io<Message = Message>>(
@@ -208,7 +233,7 @@ impl Shard {
         redirect: Option<&[u8]>,
         found: Found<'_>,
     ) -> Served {
-        let Found { source, visitor, cookie, errors } = found;
+        let Found { account, source, visitor, cookie, errors, .. } = found;
         let mut room = [0; LOCATION_BYTES_MAX];
         let digits = visitor.map(Uuid::digits);
         let location = match (redirect, source) {
@@ -218,7 +243,7 @@ impl Shard {
             }
             _ => None,
         };
-        let envelope = self.sync_envelope(io, rules, arrival, source, cookie);
+        let envelope = self.sync_envelope(io, rules, arrival, account, cookie);
         Served::from(match location {
             Some(location) => self.write_answer(|out| answer::redirect(out, &envelope, errors, &[location])),
             None => self.write_answer(|out| answer::pixel(out, &envelope, errors)),
@@ -230,7 +255,7 @@ impl Shard {
         io: &I,
         rules: &'a Ruleset,
         arrival: &Arrival<'a>,
-        source: Option<&DataSource>,
+        account: Option<AccountIndex>,
         cookie: Option<Uuid>,
     ) -> Envelope<'a> {
         let request = arrival.request;
@@ -244,21 +269,37 @@ impl Shard {
             domain: shares.then_some(base),
             partitioned: rules.server.partitioned,
         };
-        let bare = self.bare_envelope(io, rules, arrival);
-        // On the host for ids a sync belongs to the account that owns the data source.
-        let origin = match (host::site(host, base.as_bytes()), source.and_then(|source| source.account)) {
-            (Site::Ids, Some(owner)) => {
-                let origins = &rules.accounts[owner.0 as usize].origins;
-                request.fields.origin.filter(|origin| origins.allows(origin))
-            }
-            (Site::Ids, None) => None,
-            _ => bare.origin,
-        };
-        Envelope { origin, cookies, ..bare }
+        let origins = account.map(|account| &rules.accounts[account.0 as usize].origins);
+        let allows = |origin: &&[u8]| origins.is_some_and(|origins| origins.allows(origin));
+        let origin = request.fields.origin.filter(allows);
+        Envelope { origin, cookies, ..self.bare_envelope(io, rules, arrival) }
     }
 }
 
-fn source_of<'a>(rules: &'a Ruleset, sync: &ibs::Sync<'_>) -> Option<&'a DataSource> {
-    let number = std::str::from_utf8(sync.source?).ok()?.parse().ok()?;
-    rules.data_sources.get(&DataSourceId(number))
+/// Reads whose a sync is and what it declares. A data source that its account may not name is told, and not used.
+fn find<'a>(rules: &'a Ruleset, request: &Request<'_>, sync: &ibs::Sync<'a>) -> Result<Found<'a>, ErrorCode> {
+    let number = sync.source.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).map(DataSourceId);
+    let source = number.and_then(|number| rules.data_sources.get(&number));
+    let account = prepare::account_of_sync(rules, request.host, source)?;
+    let (mut ids, mut errors) = (SmallVec::new(), ErrorSet::EMPTY);
+    let declared = DeclaredId {
+        scope: Scope::DataSource,
+        source: sync.source.unwrap_or_default(),
+        // A partner who knows none only wants to be told who it is.
+        id: sync.id,
+        authentication: Authentication::Unknown,
+    };
+    identify::valid_ids(rules, account, &[declared], &mut ids, &mut errors);
+    if sync.uuid.is_some_and(|text| Uuid::parse(text).is_none()) {
+        errors.insert(ErrorCode::UuidInvalid);
+    }
+    let is_named = |source: &&DataSource| source.account.is_none() || source.account == account;
+    Ok(Found {
+        account,
+        source: source.filter(is_named),
+        id: ids.first().copied(),
+        visitor: None,
+        cookie: None,
+        errors,
+    })
 }

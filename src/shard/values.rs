@@ -2,21 +2,21 @@
 
 use std::net::IpAddr;
 
+use super::Shard;
+use super::job::Context;
 use super::prepare::Prepared;
 use crate::clock::Now;
-use crate::identity::Uuid;
+use crate::identity::{IdHash, OptOut, OptOuts, Uuid};
 use crate::ids::DataSourceId;
 use crate::profile::Profile;
 use crate::template::{MacroValues, Sink};
 
 /// Everything that a template may name.
 pub(super) struct Values<'a, 'p> {
+    pub context: &'a Context,
     pub prepared: &'a Prepared<'p>,
     /// `None`: of declared ids the call's own alone are known.
     pub profile: Option<&'a Profile>,
-    pub uuid: Uuid,
-    pub address: IpAddr,
-    pub secure: bool,
     pub now: Now,
     pub random: u64,
     /// What is left of a partner call's time.
@@ -24,37 +24,69 @@ pub(super) struct Values<'a, 'p> {
 }
 
 impl<'p> Values<'_, 'p> {
+    pub(super) fn uuid(&self) -> Uuid {
+        self.context.visitor.uuid
+    }
+
     pub(super) fn with_timeout_ms(&self, timeout_ms: u64) -> Values<'_, 'p> {
         Values { timeout_ms, ..*self }
     }
 }
 
-impl MacroValues for Values<'_, '_> {
+/// Values as others may be told them. A profile keeps the texts of ids that were opted out since, or whose data source
+/// was blocked, and those of other accounts.
+pub(super) struct Told<'a, 'p> {
+    values: &'a Values<'a, 'p>,
+    opt_outs: &'a OptOuts,
+    id_hash: &'a IdHash,
+}
+
+impl Shard {
+    pub(super) fn told<'a, 'p>(&'a self, values: &'a Values<'a, 'p>) -> Told<'a, 'p> {
+        Told { values, opt_outs: &self.opt_outs, id_hash: &self.id_hash }
+    }
+}
+
+impl<'a, 'p> Told<'a, 'p> {
+    fn may_tell(&self, source: DataSourceId, id: &[u8]) -> bool {
+        let is_out = || self.opt_outs.contains(OptOut::Declared(self.id_hash.declared(source, id)));
+        !self.prepared().denies(self.values.context, source, id) && (self.opt_outs.is_empty() || !is_out())
+    }
+
+    fn prepared(&self) -> &'a Prepared<'p> {
+        self.values.prepared
+    }
+}
+
+impl MacroValues for Told<'_, '_> {
     fn visitor_id(&self, sink: &mut Sink<'_, '_>) {
-        sink.push(&self.uuid.digits());
+        sink.push(&self.values.uuid().digits());
     }
 
     fn ecid(&self, sink: &mut Sink<'_, '_>) {
         // A phone's own id is known to its partners as the phone sent it.
-        match self.prepared.mid() {
+        match self.prepared().mid() {
             Some(mid) => sink.push(mid),
-            None => sink.push(&self.prepared.ecid_key.ecid(self.uuid).digits()),
+            None => sink.push(&self.prepared().ecid_key.ecid(self.values.uuid()).digits()),
         }
     }
 
     fn declared_id(&self, data_source: DataSourceId, sink: &mut Sink<'_, '_>) {
-        let Some(profile) = self.profile else {
-            let own = self.prepared.ids.iter().find(|id| id.source == data_source);
-            return own.into_iter().for_each(|id| sink.push(id.id));
-        };
-        if let Some(id) = profile.id_of(data_source) {
-            sink.push(id.text);
+        let prepared = self.prepared();
+        if !prepared.rules.may_use_ids(data_source, prepared.account_index) {
+            return;
         }
+        let may_tell = |id: &&[u8]| self.may_tell(data_source, id);
+        let id = match self.values.profile {
+            Some(profile) => profile.ids_of(data_source).map(|id| id.text).find(may_tell),
+            None => prepared.ids.iter().filter(|id| id.source == data_source).map(|id| id.id).find(may_tell),
+        };
+        id.into_iter().for_each(|id| sink.push(id));
     }
 
     fn ip(&self, sink: &mut Sink<'_, '_>) {
         let mut text = [0; 48];
-        sink.push(write_address(self.address, &mut text));
+        sink.push(write_address(self.values.context.address, &mut text));
     }
 
     fn user_agent(&self, sink: &mut Sink<'_, '_>) {
@@ -71,43 +103,44 @@ impl MacroValues for Values<'_, '_> {
     }
 
     fn region(&self, sink: &mut Sink<'_, '_>) {
-        sink.push_decimal(self.prepared.rules.server.region.into());
+        sink.push_decimal(self.prepared().rules.server.region.into());
     }
 
     fn random(&self, sink: &mut Sink<'_, '_>) {
-        sink.push_decimal(self.random);
+        sink.push_decimal(self.values.random);
     }
 
     fn timestamp(&self, sink: &mut Sink<'_, '_>) {
-        sink.push_decimal(self.now.wall_ms / 1000);
+        sink.push_decimal(self.values.now.wall_ms / 1000);
     }
 
     fn timeout_ms(&self, sink: &mut Sink<'_, '_>) {
-        sink.push_decimal(self.timeout_ms);
+        sink.push_decimal(self.values.timeout_ms);
     }
 
     fn http_proto(&self, sink: &mut Sink<'_, '_>) {
-        sink.push(if self.secure { b"https" } else { b"http" });
+        sink.push(if self.values.context.secure { b"https" } else { b"http" });
     }
 
     fn gdpr(&self, sink: &mut Sink<'_, '_>) {
-        sink.push(self.prepared.call.consent.gdpr.unwrap_or(b"0"));
+        // Its place is a number's, so nothing that a visitor wrote may stand there.
+        sink.push_decimal(self.prepared().call.consent.gdpr_applies().into());
     }
 
     fn gdpr_consent(&self, sink: &mut Sink<'_, '_>) {
-        sink.push(self.prepared.call.consent.gdpr_consent.unwrap_or_default());
+        sink.push(self.prepared().call.consent.gdpr_consent.unwrap_or_default());
     }
 
     fn gpp(&self, sink: &mut Sink<'_, '_>) {
-        sink.push(self.prepared.call.consent.gpp.unwrap_or_default());
+        sink.push(self.prepared().call.consent.gpp.unwrap_or_default());
     }
 
     fn gpp_sid(&self, sink: &mut Sink<'_, '_>) {
-        sink.push(self.prepared.call.consent.gpp_sid.unwrap_or_default());
+        sink.push(self.prepared().call.consent.gpp_sid.unwrap_or_default());
     }
 
     fn signal(&self, key: &[u8], sink: &mut Sink<'_, '_>) {
-        if let Some(value) = self.prepared.call.signal(key) {
+        if let Some(value) = self.prepared().call.signal(key) {
             sink.push(value);
         }
     }

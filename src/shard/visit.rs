@@ -2,6 +2,7 @@
 
 use super::edge::Arrival;
 use super::evaluate::insert;
+use super::identify;
 use super::job::{Access, Context, Job, JobRef, Visitor};
 use super::person::{Asked, AtHand, Parking, Reply};
 use super::prepare::{self, Prepared};
@@ -259,6 +260,11 @@ impl Shard {
         for id in prepared.ids_allowed(context) {
             self.put_profile_id(id.source, id.authentication, id.id, profile);
         }
+        for state in identify::states(prepared) {
+            if self.id_of_state(state.source, profile).is_some() {
+                profile.set_auth(state.source, state.authentication);
+            }
+        }
         if !prepared.account.merged.is_empty() {
             self.note_person(context, prepared, profile);
         }
@@ -290,16 +296,8 @@ impl Shard {
             self.metrics.totals.parked_refused.increment();
         }
         let deadline_ns = context.received_ns + prepared.account.budget_ns - prepared.account.reserve_ns;
-        let values = Values {
-            prepared,
-            profile: Some(profile),
-            uuid: context.visitor.uuid,
-            address: context.address,
-            secure: context.secure,
-            now,
-            random: self.generator.u64(),
-            timeout_ms: 0,
-        };
+        let values =
+            Values { context, prepared, profile: Some(profile), now, random: self.generator.u64(), timeout_ms: 0 };
         let waiting = self.ask_partners(io, &values, at, deadline_ns);
         let at = at?;
         if waiting == 0 {
@@ -444,7 +442,7 @@ impl Shard {
         if partner.on_absence == OnAbsence::Drop {
             self.absent.clear();
             let before = profile.partner(partner.id);
-            let traits = before.into_iter().flat_map(|view| view.segments()).flat_map(|text| partner.traits_of(text));
+            let traits = before.into_iter().flat_map(|view| view.texts()).flat_map(|text| partner.traits_of(text));
             self.absent.extend(traits.filter(|id| self.realised.binary_search(id).is_err()).take(PARTNER_SEGMENTS_MAX));
             self.absent.iter().for_each(|id| profile.drop_trait(*id));
         }
@@ -455,14 +453,15 @@ impl Shard {
             AnswerKind::Known => PartnerOutcome::Segments,
             AnswerKind::NothingKnown => PartnerOutcome::Nothing,
         };
-        let texts = answer.segments().map(|segment| segment.text);
+        let texts = answer.segments().map(|segment| segment.text).chain(answer.signal_texts());
         let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
         self.partner_totals(index).segments_dropped.add(dropped as u64);
-        if let Some(id) = answer.partner_id()
-            && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile)
-        {
+        if let Some(id) = answer.partner_id() {
             let key = self.id_hash.declared(partner.data_source, id);
-            self.put_id(key, profile.uuid);
+            let may_keep = rules.may_use_ids(partner.data_source, partner.account) && !self.is_id_out(key);
+            if may_keep && self.put_profile_id(partner.data_source, AuthState::Unknown, id, profile) {
+                self.put_id(key, profile.uuid);
+            }
         }
         self.partner_answer = Some(answer);
     }

@@ -38,21 +38,21 @@ impl Template {
         }
     }
 
+    /// Each macro of a text with the place where it stands, or why it is none: for checks of what a text would tell.
+    /// All ways to compile a text find its macros like this, so what is not among them is not told.
+    pub fn scan(text: &str) -> impl Iterator<Item = Result<(Macro, Range<usize>), TemplateError>> {
+        macros_in(text).map(|found| found.resolve(text).map(|which| (which, found.written)))
+    }
+
     fn compile_any(text: &str) -> Result<Template, TemplateError> {
         let mut pieces = Vec::new();
         let mut literal_start = 0;
-        let mut at = 0;
-        while at < text.len() {
-            let Some(found) = macro_at(text, at) else {
-                at += 1;
-                continue;
-            };
+        for found in macros_in(text) {
             let which = found.resolve(text)?;
-            if literal_start < at {
-                pieces.push(Piece::Literal(literal_start..at));
+            if literal_start < found.written.start {
+                pieces.push(Piece::Literal(literal_start..found.written.start));
             }
-            at = found.written.end;
-            literal_start = at;
+            literal_start = found.written.end;
             pieces.push(Piece::Macro { which, required: found.required, written: found.written });
         }
         if literal_start < text.len() {
@@ -101,6 +101,15 @@ struct Found {
     name: Range<usize>,
     required: bool,
     consent: bool,
+}
+
+fn macros_in(text: &str) -> impl Iterator<Item = Found> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let found = (at..text.len()).find_map(|at| macro_at(text, at))?;
+        at = found.written.end;
+        Some(found)
+    })
 }
 
 fn macro_at(text: &str, at: usize) -> Option<Found> {
@@ -249,6 +258,30 @@ mod tests {
             let error = Template::compile(text).unwrap_err();
             assert_eq!(error.span, span, "{text}");
             assert!(error.message.contains(message), "{text}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn values_in_json_stand_within_quotes_or_are_numbers() {
+        let unquoted = |text: &str| Template::compile(text).unwrap().unquoted_value();
+        for text in [
+            r#"{"a":"%did%","%ua%":"x-%sig_a%%sig_b%","t":%timeout_ms%,"g":${GDPR},"r":%region%,"n":%rnd%}"#,
+            r#"{"a":"\\%did%","b":"\"%did%","c":"\\","d":"%did%"}"#,
+            "%timestamp%",
+            r#"{"a":1}"#,
+        ] {
+            assert_eq!(unquoted(text), None, "{text}");
+        }
+        for (text, place) in [
+            (r#"{"a":%sig_a%}"#, 5..12),
+            (r#"{"a":"b",%did%}"#, 9..14),
+            (r#"{"a":"\\",%did%}"#, 10..15),
+            (r#"{"a":"\%did%"}"#, 7..12),
+            (r#"{"a":"x"%did%"x"}"#, 8..13),
+            ("%mcid%", 0..6),
+            ("${GDPR_CONSENT}", 0..15),
+        ] {
+            assert_eq!(unquoted(text), Some(place), "{text}");
         }
     }
 }

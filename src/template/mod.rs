@@ -93,6 +93,11 @@ enum Piece {
 }
 
 impl Macro {
+    /// Whether its value is a number that the server makes, and so is JSON without quotes around it.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Macro::Region | Macro::Random | Macro::Timestamp | Macro::TimeoutMs | Macro::Gdpr)
+    }
+
     /// Whether the iframe that fires syncs and destinations replaces this one itself.
     pub fn known_to_iframe(&self) -> bool {
         matches!(self, Macro::VisitorId | Macro::Timestamp | Macro::Random | Macro::HttpProto)
@@ -117,12 +122,23 @@ impl Template {
         })
     }
 
-    /// The signals that the text names: so that a config can refuse those derived from private ones.
-    pub fn signal_keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.macros().filter_map(|which| match which {
-            Macro::Signal(key) => Some(&key[..]),
-            _ => None,
-        })
+    /// Where in a text that is to be JSON a value would stand outside of quotes that is no number: nothing keeps it
+    /// from being more than one value there.
+    pub fn unquoted_value(&self) -> Option<Range<usize>> {
+        let (mut is_quoted, mut is_escaped) = (false, false);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(range) => self.text[range.clone()].bytes().for_each(|byte| match byte {
+                    _ if is_escaped => is_escaped = false,
+                    b'\\' if is_quoted => is_escaped = true,
+                    b'"' => is_quoted = !is_quoted,
+                    _ => {}
+                }),
+                Piece::Macro { which, .. } if !is_escaped && (is_quoted || which.is_number()) => {}
+                Piece::Macro { written, .. } => return Some(written.clone()),
+            }
+        }
+        None
     }
 
     /// The parts that go out as they are.

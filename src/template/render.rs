@@ -17,6 +17,7 @@ pub trait MacroValues {
     fn timestamp(&self, sink: &mut Sink<'_, '_>);
     fn timeout_ms(&self, sink: &mut Sink<'_, '_>);
     fn http_proto(&self, sink: &mut Sink<'_, '_>);
+    /// `0` or `1`, whatever the call says: it stands where numbers do.
     fn gdpr(&self, sink: &mut Sink<'_, '_>);
     fn gdpr_consent(&self, sink: &mut Sink<'_, '_>);
     fn gpp(&self, sink: &mut Sink<'_, '_>);

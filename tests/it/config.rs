@@ -129,7 +129,8 @@ fn rules_of_each_account_are_compiled_for_it_alone() {
     assert_eq!(realised(acme, Some(DataSourceId(101)), &[("c_page", "sport"), ("c_team", "reds")]), [2]);
     assert_eq!(realised(other, None, &[("c_page", "sport"), ("c_team", "reds")]), [4]);
     assert_eq!(realised(other, None, &[("c_page", "SPORT")]), [] as [u32; 0], "case matters here");
-    assert!(acme.owns_trait(TraitId(3)) && !acme.owns_trait(TraitId(4)) && other.owns_trait(TraitId(4)));
+    let owners = [3, 4, 99].map(|id| [0, 1].map(|account| rules.owns_trait(AccountIndex(account), TraitId(id))));
+    assert_eq!(owners, [[true, false], [false, true], [false, false]]);
 
     assert_eq!(segments(&acme.program, &[(1, 98, 2), (1, 99, 1)]), [10]);
     assert_eq!(segments(&acme.program, &[(1, 40, 9)]), [] as [u32; 0]);

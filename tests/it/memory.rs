@@ -37,7 +37,7 @@ fn a_visitor_takes_at_most_160_bytes() {
     for number in (0..profiles).step_by(profiles as usize / 100) {
         assert!(table.load(uuid(number), &mut profile));
         assert_eq!((profile.history().entries.len(), profile.segments().len()), (TRAITS as usize, SEGMENTS as usize));
-        assert_eq!(profile.partners().flat_map(|partner| partner.segments()).count(), 2);
+        assert_eq!(profile.partners().flat_map(|partner| partner.texts()).count(), 2);
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::server::{Connection, Reply};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pinion");
 const ONE: &str = "00000000000000000010000000000000000001";
 const TWO: &str = "00000000000000000020000000000000000002";
 const THREE: &str = "00000000000000000030000000000000000003";
@@ -35,16 +36,13 @@ impl Drop for Program {
 }
 
 impl Program {
-    /// `None`, and loudly, where io_uring can't be had.
     fn start(config: &Path) -> Option<Program> {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_pinion"))
-            .arg("serve")
-            .arg("--config")
-            .arg(config)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Program::start_by(Command::new(PROGRAM).arg("serve").arg("--config").arg(config))
+    }
+
+    /// `None`, and loudly, where io_uring can't be had.
+    fn start_by(command: &mut Command) -> Option<Program> {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut addresses = Vec::new();
         for line in BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok) {
             let url = line.split_whitespace().nth(1).and_then(|word| word.strip_prefix("http://"));
@@ -73,29 +71,42 @@ impl Program {
     fn metric(&self, name: &str) -> u64 {
         let text = Connection::to(self.admin).get("admin", "/metrics", "").body;
         let text = String::from_utf8(text).unwrap();
-        let values = text.lines().filter(|line| line.starts_with(&format!("pinion_{name}{{")));
+        let is_meant = |line: &&str| line.split(['{', ' ']).next() == Some(&format!("pinion_{name}"));
+        let values = text.lines().filter(is_meant);
         values.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
     }
+
+    /// What it told of trouble until it was killed.
+    fn trouble(mut self) -> String {
+        self.process.kill().unwrap();
+        let mut told = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        told
+    }
+}
+
+/// A folder with a config of so many opt-outs, and the folder where they are kept.
+fn configured(name: &str, opt_outs_max: usize) -> (Folder, PathBuf, PathBuf) {
+    let folder = Folder(std::env::temp_dir().join(format!("pinion-program-{name}-{}", std::process::id())));
+    let (data_dir, config) = (folder.0.join("data"), folder.0.join("pinion.toml"));
+    fs::create_dir_all(&folder.0).unwrap();
+    let text = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nbase_domain = \"example.net\"\nshards = 2\n\
+         memory_max = \"16MiB\"\nconnections_max = 64\nopt_outs_max = {opt_outs_max}\ndata_dir = {data_dir:?}\n\
+         [[account]]\nalias = \"shop\"\norganisation = \"A1@AdobeOrg\"\n"
+    );
+    fs::write(&config, text).unwrap();
+    (folder, data_dir, config)
 }
 
 #[test]
 fn an_acknowledged_opt_out_survives_a_kill() {
-    let folder = Folder(std::env::temp_dir().join(format!("pinion-program-opt-outs-{}", std::process::id())));
-    let data_dir = folder.0.join("data");
-    fs::create_dir_all(&folder.0).unwrap();
-    let config = folder.0.join("pinion.toml");
-    let text = format!(
-        "[server]\nlisten = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\nbase_domain = \"example.net\"\nshards = 2\n\
-         memory_max = \"16MiB\"\nconnections_max = 64\nopt_outs_max = 2\ndata_dir = {data_dir:?}\n\
-         [[account]]\nalias = \"shop\"\norganisation = \"A1@AdobeOrg\"\n"
-    );
-    fs::write(&config, text).unwrap();
-
+    let (_folder, data_dir, config) = configured("opt-outs", 2);
     let Some(program) = Program::start(&config) else { return };
     assert_eq!(program.errors(ONE), None);
     let answer = program.get(&format!("/demoptout?d_rtbd=json&d_uuid={ONE}"));
     assert_eq!((answer.status, &answer.json()["d_optout"][0]), (200, &"global".into()));
-    let other = Command::new(env!("CARGO_BIN_EXE_pinion")).arg("serve").arg("--config").arg(&config).output().unwrap();
+    let other = Command::new(PROGRAM).arg("serve").arg("--config").arg(&config).output().unwrap();
     let told = String::from_utf8(other.stderr).unwrap();
     assert!(told.contains("another server uses this folder"), "{told}");
     drop(program);
@@ -118,4 +129,26 @@ fn an_acknowledged_opt_out_survives_a_kill() {
     let Some(program) = Program::start(&config) else { return };
     let errors = [ONE, TWO, THREE].map(|uuid| program.errors(uuid));
     assert_eq!(errors, [Some("171".to_owned()), Some("171".to_owned()), None]);
+}
+
+/// As on a full disk: what can't be kept is refused, and who runs the server hears of it, once.
+#[test]
+fn a_log_that_takes_no_more_is_told() {
+    let (_folder, _, config) = configured("full-disk", 1_000);
+    // Files end at one block, which holds a few opt-outs. To write beyond it is an error rather than a signal then.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" serve --config \"$1\"";
+    let Some(program) = Program::start_by(Command::new("sh").arg("-c").arg(script).arg(PROGRAM).arg(config)) else {
+        return;
+    };
+    let uuid = |number: u64| format!("0000000000000000009{number:019}");
+    let opt_out = |number: u64| program.get(&format!("/demoptout?d_rtbd=json&d_uuid={}", uuid(number))).status;
+    assert_eq!((opt_out(1), program.metric("opt_outs_room")), (200, 999));
+    let refused = (2..100).find(|number| opt_out(*number) != 200).expect("a full log");
+    assert_eq!((opt_out(refused), program.errors(&uuid(refused))), (503, None));
+    assert_eq!(program.errors(&uuid(refused - 1)).as_deref(), Some("171"));
+    let numbers = ["opt_outs_log_failures_total", "opt_outs_refused_total", "opt_outs_room"];
+    assert_eq!(numbers.map(|name| program.metric(name)), [2, 2, 0]);
+    let told = program.trouble();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.starts_with("pinion: opt-outs can't be kept, and are refused until that is mended: "), "{told}");
 }

@@ -65,8 +65,7 @@ pub fn sample_request(ruleset: &Ruleset, partner: &Partner) -> String {
     let mut out = Writer::new(&mut room);
     let account = &ruleset.accounts[usize::from(partner.account.0)];
     let values = SampleVisitor { region: ruleset.server.region, timeout_ms: partner.timeout_ms };
-    let scheme = if partner.url.is_tls { "https" } else { "http" };
-    let title = format!("# {} of {}, to {scheme}://{}", partner.name, account.alias, partner.url.authority);
+    let title = format!("# {} of {}, to http://{}", partner.name, account.alias, partner.url.authority);
     match write_request(partner, &values, &mut TimeLeft::default(), &mut out) {
         Rendered::Ok(_) => {
             let request = String::from_utf8_lossy(out.bytes()).replace("\r\n", "\n");

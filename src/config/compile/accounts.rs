@@ -45,7 +45,7 @@ pub(super) fn assemble(
     partners: Box<[PartnerIndex]>,
     secret: &Secret,
 ) -> Account {
-    let AccountRules { matcher, traits, program, merged, segments } = rules;
+    let AccountRules { matcher, program, merged, segments } = rules;
     let organisation = account.organisation.get_ref();
     let origins = origins(&account.allowed_origins);
     Account {
@@ -63,7 +63,6 @@ pub(super) fn assemble(
         redirect_hosts: boxed(&account.redirect_hosts),
         privacy: privacy(server, account),
         matcher,
-        traits,
         program,
         merged,
         segments,

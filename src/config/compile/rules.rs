@@ -70,7 +70,6 @@ impl<'f> Grouped<'f> {
 #[derive(Debug)]
 pub(super) struct AccountRules {
     pub(super) matcher: Matcher,
-    pub(super) traits: Box<[TraitId]>,
     pub(super) program: Program,
     pub(super) merged: Box<[MergedProgram]>,
     pub(super) segments: Box<[(SegmentId, u32)]>,
@@ -101,7 +100,6 @@ pub(super) fn compile(
     segments.sort_unstable();
     Some(AccountRules {
         matcher: matcher?,
-        traits: traits.into(),
         program: program?,
         merged: merged.into_iter().collect::<Option<_>>()?,
         segments: segments.into(),

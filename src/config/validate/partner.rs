@@ -7,6 +7,7 @@ use super::super::global::is_global;
 use super::super::reader::Faults;
 use super::{Known, check_filled, check_range, check_text, check_vendor, text, written};
 use crate::limits::PARTNER_BODY_BYTES_MAX;
+use crate::partner::url;
 
 const TIMEOUT_MS_MAX: u32 = 60_000;
 const IDLE_MS_MAX: u32 = 3_600_000;
@@ -42,7 +43,12 @@ pub(super) fn check(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>)
 
 fn check_request(entry: &Partner, known: &Known<'_>, faults: &mut Faults<'_>) {
     let account = entry.account.get_ref().as_str();
-    check_text(&entry.url, text::is_web_url, "a URL that begins with http:// or https:// and a host", faults);
+    if let Some(scheme) = url::tls_scheme(entry.url.get_ref()) {
+        let hint = "write http:// where the network can be trusted, or the address of a proxy that speaks TLS to it";
+        faults.add_within(&entry.url, scheme, url::TLS_FAULT, hint);
+    } else {
+        check_text(&entry.url, text::is_web_url, "a URL that begins with http:// and a host", faults);
+    }
     known.check_template(&entry.url, account, faults);
     for (name, value) in &entry.headers {
         check_header(name, value, faults);

@@ -1,14 +1,12 @@
-//! The forms of names, hosts, origins and URLs, and the signals that a template names.
+//! The forms of names, hosts, origins and URLs.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::ops::Range;
 
 const LABEL_BYTES_MAX: usize = 63;
 const DOMAIN_BYTES_MAX: usize = 253;
 const NAME_BYTES_MAX: usize = 64;
 /// `dpm.BASE` serves ID calls for all accounts, `fast.ALIAS.BASE` is `ALIAS.BASE`.
 const RESERVED_ALIASES: [&str; 2] = ["dpm", "fast"];
-const SIGNAL_MACRO: &str = "%sig_";
 
 pub(super) fn is_alias(text: &str) -> bool {
     is_label(text) && !RESERVED_ALIASES.contains(&text)
@@ -57,7 +55,7 @@ pub(super) fn is_origin(text: &str) -> bool {
 
 /// Scheme and host are fixed, so that the pool of connections is; what follows may be a template.
 pub(super) fn is_web_url(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("https://").or(text.strip_prefix("http://")) else { return false };
+    let Some(rest) = text.strip_prefix("http://") else { return false };
     let host = rest.split(['/', '?', '#']).next().unwrap_or("");
     is_host_and_port(&host.to_ascii_lowercase()) && is_visible(text) && !text.contains('#')
 }
@@ -86,23 +84,6 @@ pub(super) fn is_visible(text: &str) -> bool {
 /// Signals used for rules only: never logged, stored or sent.
 pub(super) fn is_private(key: &str) -> bool {
     key.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("p_"))
-}
-
-/// Each `%sig_KEY%` of a template: where it stands, and the key. A `!` behind the key marks it as required.
-pub(super) fn signal_macros(template: &str) -> Vec<(Range<usize>, &str)> {
-    let lower = template.to_ascii_lowercase();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(offset) = lower[at..].find(SIGNAL_MACRO) {
-        let start = at + offset;
-        let key_start = start + SIGNAL_MACRO.len();
-        let Some(key_bytes) = template[key_start..].find('%') else { break };
-        let key = &template[key_start..key_start + key_bytes];
-        // The closing sign may open the next macro when this one is none after all.
-        at = key_start + key_bytes;
-        found.push((start..at + 1, key.strip_suffix('!').unwrap_or(key)));
-    }
-    found
 }
 
 #[cfg(test)]
@@ -138,29 +119,21 @@ mod tests {
         );
         check(
             is_web_url,
-            &["https://a.example/x?y=%did%", "http://A.example:81?z", "http://10.0.0.1/"],
+            &["http://a.example/x?y=%did%", "http://A.example:81?z", "http://10.0.0.1/"],
             &[
                 "",
                 "//a/b",
-                "https:///x",
-                "https://%sig_a%.example/",
-                "https://a/b c",
-                "https://a/é",
-                "https://a/#b",
-                "https://u@a/",
+                "https://a.example/",
+                "http:///x",
+                "http://%sig_a%.example/",
+                "http://a/b c",
+                "http://a/é",
+                "http://a/#b",
+                "http://u@a/",
             ],
         );
         check(is_organisation, &["0A1b@AdobeOrg"], &["", "@AdobeOrg", "0A1B", "xyz@AdobeOrg", "0A@adobeorg"]);
         check(is_token, &["X-Key", "a"], &["", "a b", "a:b", "a\n"]);
         check(is_key, &["acme_1.x-y"], &["", "a b", "ä"]);
-    }
-
-    #[test]
-    fn signal_macros_are_found() {
-        let keys = |text| signal_macros(text).into_iter().map(|(_, key)| key).collect::<Vec<_>>();
-        assert_eq!(keys("a=%sig_x%&b=%SIG_p_y!%%did%"), ["x", "p_y"]);
-        assert_eq!(keys("%sig_a%sig_p_b%"), ["a", "p_b"]);
-        assert_eq!(keys("%sig_unclosed"), Vec::<&str>::new());
-        assert_eq!(signal_macros("é%sig_p_x%")[0].0, 2..11);
     }
 }

@@ -32,6 +32,8 @@ pub struct Keeper<K> {
     max: usize,
     /// How many are in force or on their way to be.
     held: usize,
+    /// Whether the log refused what it was last given.
+    is_failing: bool,
     /// Not yet durable, in the order of their coming.
     fresh: VecDeque<Asked>,
     /// Durable, but not yet known to every shard. Their places are what messages name them by.
@@ -59,7 +61,13 @@ impl<K: Keep> Keeper<K> {
     /// `held`: opt-outs that the shards have as they start, of the `max` that they have room for.
     pub fn new(log: K, shards: u16, held: usize, max: usize) -> Keeper<K> {
         let telling = vec![None; OPT_OUTS_UNTOLD_MAX];
-        Keeper { log, shards, max, held, fresh: VecDeque::new(), telling, outbox: VecDeque::new(), batch: Vec::new() }
+        let (fresh, outbox, batch) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        Keeper { log, shards, max, held, is_failing: false, fresh, telling, outbox, batch }
+    }
+
+    /// How many more can be kept, as far as is known: while the log fails, none.
+    pub fn room(&self) -> usize {
+        if self.is_failing { 0 } else { self.max - self.held }
     }
 
     /// Takes a message about opt-outs; gives any other back.
@@ -72,15 +80,15 @@ impl<K: Keep> Keeper<K> {
         None
     }
 
-    /// Makes what came durable, as one group, and prepares what shards are to be told.
+    /// Makes what came durable, as one group, and prepares what shards are to be told. Returns how many these were.
     ///
     /// # Errors
     /// Why the log failed. Who asked is refused.
-    pub fn commit(&mut self, wall_ms: u64) -> io::Result<()> {
+    pub fn commit(&mut self, wall_ms: u64) -> io::Result<usize> {
         let free: Vec<usize> = (0..self.telling.len()).filter(|place| self.telling[*place].is_none()).collect();
         let count = self.fresh.len().min(free.len());
         if count == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let room = self.max - self.held;
         for refused in self.fresh.drain(room.min(count)..count) {
@@ -89,7 +97,11 @@ impl<K: Keep> Keeper<K> {
         let count = count.min(room);
         self.batch.clear();
         self.batch.extend(self.fresh.iter().take(count).map(|asked| asked.one));
-        let kept = if count == 0 { Ok(()) } else { self.log.append(&self.batch, wall_ms) };
+        if count == 0 {
+            return Ok(0);
+        }
+        let kept = self.log.append(&self.batch, wall_ms);
+        self.is_failing = kept.is_err();
         for (asked, ticket) in self.fresh.drain(..count).zip(free) {
             if kept.is_err() {
                 self.outbox.push_back((asked.by, Message::OptOutDone { at: asked.at, is_held: false }));
@@ -100,7 +112,7 @@ impl<K: Keep> Keeper<K> {
             let told = |shard| (ShardId(shard), Message::OptedOut { one: asked.one, ticket: ticket as u32 });
             self.outbox.extend((0..self.shards).map(told));
         }
-        kept
+        kept.map(|()| count)
     }
 
     /// Whether something waits to become durable.
@@ -217,10 +229,15 @@ mod tests {
     fn what_the_log_refuses_nobody_hears_of() {
         let mut keeper = Keeper::new(Disk { fails: true, ..Disk::default() }, 1, 0, 10);
         ask(&mut keeper, device(1), 3);
+        assert_eq!(keeper.room(), 10);
         assert!(keeper.commit(0).is_err());
-        let posted = posted(&mut keeper);
-        assert_eq!((posted.len(), done(&posted)), (1, vec![(1, at(3), false)]));
-        assert_eq!(keeper.held, 0);
+        let told = posted(&mut keeper);
+        assert_eq!((told.len(), done(&told)), (1, vec![(1, at(3), false)]));
+        assert_eq!(keeper.room(), 0);
+        // Somebody made room on the disk.
+        keeper.log.fails = false;
+        ask(&mut keeper, device(1), 4);
+        assert_eq!((keeper.commit(0).unwrap(), keeper.room()), (1, 9));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Log {
 impl Keep for Log {
     fn append(&mut self, opt_outs: &[OptOut], wall_ms: u64) -> io::Result<()> {
         if self.is_broken {
-            return Err(io::Error::other("the log failed before"));
+            return Err(io::Error::other("the log failed before, and is read anew by the next start"));
         }
         self.bytes.clear();
         opt_outs.iter().for_each(|one| self.bytes.extend(record(*one, wall_ms / 1_000)));

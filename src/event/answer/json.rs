@@ -77,6 +77,15 @@ pub struct IdSync<'a> {
     pub urls: &'a [&'a [u8]],
 }
 
+/// How far an opt-out reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// To all accounts: a device's.
+    pub global: bool,
+    /// To the account that owns the data source: a declared id's.
+    pub account: bool,
+}
+
 /// Far more than a uuid, and little enough for the end of a body whatever its bytes are.
 const UUID_BYTES_MAX: usize = 64;
 
@@ -149,9 +158,16 @@ pub(super) fn id(out: &mut Writer<'_>, answer: &IdAnswer<'_>, tid: &[u8; 8]) -> 
     errors
 }
 
-pub(super) fn opt_out_status(out: &mut Writer<'_>, opted_out: bool, errors: ErrorSet) -> ErrorSet {
-    out.push(if opted_out { b"{\"d_optout\":[\"global\"]" } else { b"{\"d_optout\":[]" });
-    out.push(b",\"d_ottl\":7200");
+/// Clients compare the words of `d_optout` with `global`; others mean nothing to them.
+pub(super) fn opt_out_status(out: &mut Writer<'_>, reach: Reach, errors: ErrorSet) -> ErrorSet {
+    out.push(b"{\"d_optout\":[");
+    out.push(match reach {
+        Reach { global: false, account: false } => b"",
+        Reach { global: true, account: false } => b"\"global\"",
+        Reach { global: false, account: true } => b"\"account\"",
+        Reach { global: true, account: true } => b"\"global\",\"account\"",
+    });
+    out.push(b"],\"d_ottl\":7200");
     if !errors.is_empty() {
         out.push(b",\"errors\":");
         put_errors(out, errors);

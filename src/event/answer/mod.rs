@@ -7,7 +7,7 @@ mod head;
 mod json;
 
 pub use head::{Connection, CookieValue, Cookies, Envelope};
-pub use json::{Destination, DestinationKind, EventAnswer, IdAnswer, IdSync, Stuff};
+pub use json::{Destination, DestinationKind, EventAnswer, IdAnswer, IdSync, Reach, Stuff};
 
 use self::head::Head;
 use super::endpoint::Endpoint;
@@ -33,9 +33,9 @@ pub fn id(out: &mut [u8], envelope: &Envelope<'_>, answer: &IdAnswer<'_>, callba
     scripted(out, envelope, callback, |body| json::id(body, answer, &envelope.tid))
 }
 
-/// The answer of `/optOutStatus`.
-pub fn opt_out_status(out: &mut [u8], envelope: &Envelope<'_>, opted_out: bool, errors: ErrorSet) -> Written {
-    scripted(out, envelope, None, |body| json::opt_out_status(body, opted_out, errors))
+/// The answer of `/optOutStatus` and `/demoptout`.
+pub fn opt_out_status(out: &mut [u8], envelope: &Envelope<'_>, reach: Reach, errors: ErrorSet) -> Written {
+    scripted(out, envelope, None, |body| json::opt_out_status(body, reach, errors))
 }
 
 /// Errors and nothing else: JSONP for a referer that may not read.

@@ -116,7 +116,7 @@ fn answers_are_as_recorded() {
         ..IdAnswer::default()
     };
     check("id-opted-out", |out| id(out, &envelope(), &opted_out, None));
-    check("opt-out-status", |out| opt_out_status(out, &envelope(), false, ErrorSet::EMPTY));
+    check("opt-out-status", |out| opt_out_status(out, &envelope(), Reach::default(), ErrorSet::EMPTY));
     check("pixel", |out| pixel(out, &browser(), ErrorSet::EMPTY));
     let gone = Cookies { demdex: Some(CookieValue::OptedOut), dpm: Some(CookieValue::OptedOut), ..Cookies::default() };
     check("pixel-opted-out", |out| pixel(out, &Envelope { cookies: gone, ..envelope() }, ErrorSet::EMPTY));

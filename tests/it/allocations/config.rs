@@ -47,6 +47,7 @@ fn behaviours() -> Vec<(&'static str, &'static str, Act)> {
         ("calm", "format = 'flat'\nmode = 'wait_if_unknown'\nttl_s = 1\nshadow = true", now(hit())),
         ("calm", "body = '{\"%did%\":\"%sig_c_page%%dpid_11%\"}'\nformat = 'flat'", now(hit())),
         ("calm", "eids = [{ data_source = 11, source = 'crm.example', required = true }]", now(hit())),
+        ("calm", "format = 'targeting'", now(json(r#"{"targeting":{"c_team":["reds","blues"],"n":7,"d_sid":1}}"#))),
         ("wild", "format = 'flat'", after(30, hit())),
         ("wild", "", Act::Hang),
         ("wild", "", Act::Reset(Vec::new())),

@@ -141,7 +141,7 @@ fn write_requests() -> u64 {
     let sent_ids = vec![SentId { data_source: DataSourceId(1), source: "a.example".to_owned(), required: true }];
     let settings = PartnerSettings {
         name: "acme".to_owned(),
-        url: "https://a.example/?u=%did%&i=%dpid_12!%&t=%timeout_ms%".to_owned(),
+        url: "http://a.example/?u=%did%&i=%dpid_12!%&t=%timeout_ms%".to_owned(),
         headers: vec![("X-Ip".to_owned(), "%ip%".to_owned())],
         sent_ids,
         ..PartnerSettings::default()

@@ -28,12 +28,14 @@ pub const ANSWERED: &[(Kind, u16)] = &[
     (sync_without_cookie, 302),
     (sync_with_cookie, 302),
     (sync_refused, 200),
+    (sync_unauthorised, 200),
     (sync_confirmed, 200),
     (maps_id, 200),
     (named_by_id, 200),
     (wrong_token, 200),
     (signs_in, 200),
     (signs_out, 200),
+    (states, 200),
     (everything_of_a_person, 200),
     (person_beyond_the_bounds, 200),
     (rules, 200),
@@ -199,6 +201,18 @@ fn sync_refused(number: u64) -> Vec<u8> {
     get("dpm.example.net", "/ibs:dpid=11&dpuuid=x&redir=https%3A%2F%2Felsewhere.example%2F", &cookie)
 }
 
+/// Of another account's data source, of none, of none's host, and with an id that is none.
+fn sync_unauthorised(number: u64) -> Vec<u8> {
+    let sync = format!("dpid=20&dpuuid=x{number}&redir=https%3A%2F%2Fsync.example%2F");
+    let (host, sync) = match number % 4 {
+        0 => (HOST, sync.as_str()),
+        1 => ("dpm.example.net", "dpid=999&dpuuid=x"),
+        2 => ("unknown.example.net", "dpid=11&dpuuid=x"),
+        _ => (HOST, "dpid=11&dpuuid=a:b&d_uuid=bad"),
+    };
+    get(host, &format!("/ibs:{sync}"), &format!("Cookie: demdex={}\r\n", visitor(number)))
+}
+
 fn sync_confirmed(number: u64) -> Vec<u8> {
     get("dpm.example.net", &format!("/demconf.jpg?et:ibs%7cdata:dpid=11&dpuuid=s{number}"), "")
 }
@@ -226,6 +240,14 @@ fn signs_in(number: u64) -> Vec<u8> {
 fn signs_out(number: u64) -> Vec<u8> {
     let (visitor, person) = (visitor(number), person(number));
     get(HOST, &format!("/event?{JSON}&c_page=home&d_uuid={visitor}&d_cid=11%01p{person}%012"), PAGE)
+}
+
+/// States without ids, by `/id` as well, and of nobody's data source.
+fn states(number: u64) -> Vec<u8> {
+    let state = ["d_cid_ic=crm%011", "d_cid=11%010", "d_cid=11%011&d_cid_ic=none%011&d_cid_ns=4%012"];
+    let path = if number.is_multiple_of(2) { "event" } else { "id" };
+    let (state, visitor) = (state[number as usize % 3], visitor(number));
+    get(HOST, &format!("/{path}?{JSON}&c_page=home&d_uuid={visitor}&{state}"), PAGE)
 }
 
 fn everything_of_a_person(number: u64) -> Vec<u8> {
@@ -486,7 +508,9 @@ fn opts_out_by_cookie(number: u64) -> Vec<u8> {
 }
 
 fn phone_refuses(number: u64) -> Vec<u8> {
-    let id = format!("d_cid=20914%01e4fe9bde-caa0-47b6-908d-{:012}", number % 20);
+    // Some without a good id.
+    let id = if number.is_multiple_of(3) { "E4FE9BDE".to_owned() } else { format!("{:012}", number % 20) };
+    let id = format!("d_cid=20914%01e4fe9bde-caa0-47b6-908d-{id}");
     get(HOST, &format!("/event?{JSON}&{id}&device_consent=0&d_consent_ic=DSID_20914"), "")
 }
 

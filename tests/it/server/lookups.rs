@@ -67,6 +67,8 @@ on_each_runtime!(
     calls_wait_for_a_connection_or_do_without,
     a_call_is_repeated_though_others_wait,
     partners_hear_how_much_time_is_left_when_they_are_asked,
+    what_a_partner_targets_is_signals_for_rules,
+    many_signals_of_a_partner_are_evaluated_as_far_as_there_is_room,
 );
 
 fn a_late_answer_enriches_the_next_call(runtime: Runtime) {
@@ -447,6 +449,11 @@ fn calls_wait_for_a_connection_or_do_without(runtime: Runtime) {
     }
 }
 
+/// What the partner was asked, in the order in which it came.
+fn heard(partner: &Partner) -> Vec<String> {
+    partner.take_heard().into_iter().map(|bytes| String::from_utf8(bytes).expect("all of it is text")).collect()
+}
+
 /// How much time the default body of a request says is left.
 fn tmax(request: &str) -> u64 {
     let (_, body) = request.split_once("\r\n\r\n").expect("a whole request");
@@ -478,7 +485,7 @@ fn a_call_is_repeated_though_others_wait(runtime: Runtime) {
     let of = |number: fn(&PartnerTotals) -> u64| total(&server, number);
     assert_eq!((of(|totals| totals.retries.value()), of(|totals| totals.errors_reset.value())), (1, 0));
     assert_eq!((of(|totals| totals.connections_opened.value()), partner.requests()), (2, 4));
-    let heard = partner.heard();
+    let heard = heard(&partner);
     assert!(tmax(&heard[2]) <= tmax(&heard[1]) - 5, "the repeated one: {:?}", &heard[1..3]);
     server.assert_quiet();
 }
@@ -504,11 +511,66 @@ fn partners_hear_how_much_time_is_left_when_they_are_asked(runtime: Runtime) {
     drop(guard);
     assert_eq!(first.join().expect("it is answered"), [101]);
     assert_eq!(second.join().expect("it is answered"), [101]);
-    let heard = partner.heard();
+    let heard = heard(&partner);
     let left_ms = tmax(&heard[1]);
     assert!(left_ms <= BUDGET_MS - WAIT.as_millis() as u64, "{}", heard[1]);
     assert!(left_ms + start.elapsed().as_millis() as u64 + 10 >= BUDGET_MS, "{}", heard[1]);
     assert!(heard[1].starts_with(&format!("POST /lookup?left={left_ms}&from=pinion HTTP/1.1\r\n")), "{}", heard[1]);
     assert!(heard[1].contains(&format!("\r\nX-Left: at most {left_ms} ms\r\n")), "{}", heard[1]);
     server.assert_quiet();
+}
+
+/// The config with a partner of format `targeting` and a rule over what it says.
+fn targeting(expression: &str) -> String {
+    let rule = format!("expression = '{expression}'");
+    let config = CONFIG.replace("expression = \"d_partner_photo == photo\"", &rule).replace("1T", "2T");
+    assert!(config.contains(&rule));
+    config.replace(LONG_BUDGET.0, LONG_BUDGET.1) + "format = \"targeting\"\ntimeout_ms = 9000\n"
+}
+
+fn what_a_partner_targets_is_signals_for_rules(runtime: Runtime) {
+    let said =
+        r#"{"targeting":{"sport":["golf","rugby"],"club":"a,b","age":33,"d_partner_photo":"x","p_y":1,"h_z":1}}"#;
+    for (expression, is_so) in [
+        ("sport == rugby", true),
+        ("sport == golf AND age > 30", true),
+        ("sport == rugby AND c_page == home", true),
+        ("sport == tennis", false),
+        ("club == \"a,b\"", true),
+        ("club == a", false),
+        ("d_partner_photo matchesregex \".*\"", false),
+        ("p_y == 1 OR h_z == 1", false),
+    ] {
+        let partner = Partner::start(at_once(said));
+        let server = start(runtime, &targeting(expression), &partner);
+        let mut client = server.connect();
+        let expected: (&[u64], &[u64]) = if is_so { (&[2], &[101]) } else { (&[], &[]) };
+        // In the call that waits for it, and from the cache as long as it is fresh.
+        for _ in 0..2 {
+            let reply = visit_with(&mut client, 1, "&c_page=home", "");
+            assert_eq!((&reply.ids("traits")[..], &reply.ids("segments")[..]), expected, "{expression}");
+        }
+        assert_eq!((partner.requests(), total(&server, |totals| totals.hits.value())), (1, 1));
+        assert_eq!(total(&server, |totals| totals.segments_dropped.value()), 3, "keys that no partner may use");
+        // Consent is asked for each time.
+        let refused = visit_with(&mut client, 1, "&c_page=home", "Sec-GPC: 1\r\n");
+        assert_eq!(refused.ids("traits"), [0; 0], "{expression}");
+        drop(client);
+        server.assert_quiet();
+    }
+}
+
+fn many_signals_of_a_partner_are_evaluated_as_far_as_there_is_room(runtime: Runtime) {
+    let values = |count: usize| (0..count).map(|i| format!("\"v{i}\"")).collect::<Vec<_>>().join(",");
+    // As many as one answer may have, and far more; the last one is what the rule asks for.
+    for (count, is_so, dropped) in [(511, true, 0), (700, false, 189)] {
+        let partner = Partner::start(at_once(&format!("{{\"targeting\":{{\"k\":[{},\"last\"]}}}}", values(count))));
+        let server = start(runtime, &targeting("k == last"), &partner);
+        let mut client = server.connect();
+        let reply = visit(&mut client, 1);
+        assert_eq!(reply.ids("traits").len(), usize::from(is_so), "{count}");
+        assert_eq!(total(&server, |totals| totals.segments_dropped.value()), dropped);
+        drop(client);
+        server.assert_quiet();
+    }
 }

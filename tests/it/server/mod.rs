@@ -5,12 +5,14 @@ mod accounts;
 mod counting;
 mod faults;
 mod flood;
+mod hostile;
 mod lookups;
 mod mutation;
 pub mod partner;
 pub mod protocol;
 mod reload;
 mod smoke;
+mod told;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

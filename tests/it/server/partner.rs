@@ -1,5 +1,6 @@
 //! A partner on a real socket that behaves as it is told.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -34,8 +35,11 @@ pub struct Partner {
     pub address: SocketAddr,
     act: Arc<Mutex<Act>>,
     requests: Arc<AtomicU64>,
-    heard: Arc<Mutex<Vec<String>>>,
+    heard: Arc<Mutex<VecDeque<Vec<u8>>>>,
 }
+
+/// So many requests are kept as they came.
+const HEARD_MAX: usize = 16;
 
 /// A whole answer with a JSON body.
 pub fn json(body: &str) -> Vec<u8> {
@@ -48,13 +52,14 @@ impl Partner {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let act = Arc::new(Mutex::new(act));
-        let (requests, heard) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (acts, counted, texts) = (Arc::clone(&act), Arc::clone(&requests), Arc::clone(&heard));
+        let requests = Arc::new(AtomicU64::new(0));
+        let heard = Arc::new(Mutex::new(VecDeque::new()));
+        let (acts, counted, kept) = (Arc::clone(&act), Arc::clone(&requests), Arc::clone(&heard));
         // Ends with the test process: a blocked accept has nothing to clean up.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (acts, counted, texts) = (Arc::clone(&acts), Arc::clone(&counted), Arc::clone(&texts));
-                thread::spawn(move || serve(stream, &acts, &counted, &texts));
+                let (acts, counted, kept) = (Arc::clone(&acts), Arc::clone(&counted), Arc::clone(&kept));
+                thread::spawn(move || serve(stream, &acts, &counted, &kept));
             }
         });
         Partner { address, act, requests, heard }
@@ -64,23 +69,23 @@ impl Partner {
         *self.act.lock().expect("no holder panics") = act;
     }
 
+    /// The latest requests, as they came, that nobody has taken yet.
+    pub fn take_heard(&self) -> Vec<Vec<u8>> {
+        self.heard.lock().expect("no holder panics").drain(..).collect()
+    }
+
     /// Requests received so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(SeqCst)
     }
-
-    /// What they said, in the order in which they came.
-    pub fn heard(&self) -> Vec<String> {
-        self.heard.lock().expect("no holder panics").clone()
-    }
 }
 
-fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64, heard: &Mutex<Vec<String>>) {
+fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64, heard: &Mutex<VecDeque<Vec<u8>>>) {
     let _ = stream.set_nodelay(true);
     let mut pending = Vec::new();
     let mut served = 0;
     while let Some(request) = read_request(&mut stream, &mut pending) {
-        heard.lock().expect("no holder panics").push(request);
+        keep(request, &mut heard.lock().expect("no holder panics"));
         counted.fetch_add(1, SeqCst);
         served += 1;
         let act = acts.lock().expect("no holder panics").clone();
@@ -125,15 +130,22 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64, heard: &
     }
 }
 
+fn keep(request: Vec<u8>, heard: &mut VecDeque<Vec<u8>>) {
+    if heard.len() == HEARD_MAX {
+        heard.pop_front();
+    }
+    heard.push_back(request);
+}
+
 /// Takes one request off the stream; `None` when there are no more.
-fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Option<String> {
+fn read_request(stream: &mut TcpStream, pending: &mut Vec<u8>) -> Option<Vec<u8>> {
     loop {
         if let Some(head) = pending.windows(4).position(|window| window == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&pending[..head]).to_ascii_lowercase();
             let length = text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
             let total = head + 4 + length.unwrap_or(0usize);
             if pending.len() >= total {
-                return Some(String::from_utf8_lossy(&pending.drain(..total).collect::<Vec<_>>()).into_owned());
+                return Some(pending.drain(..total).collect());
             }
         }
         let mut room = [0; 4096];

@@ -91,6 +91,8 @@ fn check(runtime: Runtime, shards: u16, topic: &str, config: &str) {
     let update = std::env::var_os("UPDATE_GOLDENS").is_some() && (runtime, shards) == (URING, 1);
     let server = Server::start(config, Options { shards, ..Options::on(runtime) });
     put_cases(&server, topic, update);
+    let left_out = server.total(|totals| totals.destinations_dropped.value());
+    assert_eq!(left_out, u64::from(topic == "protocol"), "what answers leave out is counted");
     server.assert_quiet();
 }
 

@@ -1,7 +1,7 @@
 //! A client with some requests to make over one connection: one after the other, pipelined, in pieces, or broken off.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -21,8 +21,8 @@ pub struct Record {
     pub lost: u64,
     /// Visitors, phones and persons whose opt-out was asked for.
     pub asked_out: BTreeSet<String>,
-    /// Those whose opt-out was acknowledged.
-    pub opted_out: BTreeSet<String>,
+    /// Those whose opt-out was acknowledged, and when.
+    pub opted_out: BTreeMap<String, u64>,
     /// By person, the calls that were made as theirs.
     pub sent: [u64; PERSONS],
     /// Those of which the answer said that they were counted.
@@ -45,6 +45,8 @@ struct Asked {
     /// The opt-out was acknowledged before this was sent.
     was_out: bool,
     person: Option<SignedIn>,
+    /// It says that whoever was named there last is signed in.
+    by_state: bool,
 }
 
 /// A call by a person.
@@ -148,6 +150,9 @@ impl Client {
                 record.sent[number] += 1;
                 asked.person = Some(SignedIn { number, counted: record.counted[number] });
             }
+        } else if self.random.one_in(4) {
+            query += "&d_cid=20%011";
+            asked.by_state = true;
         }
         (self.event(&query), asked)
     }
@@ -175,8 +180,8 @@ impl Client {
     }
 
     fn asked(&self, uuid: Option<String>, named: Vec<String>) -> Asked {
-        let was_out = named.iter().any(|name| self.record.borrow().opted_out.contains(name));
-        Asked { uuid, named, opts_out: false, was_out, person: None }
+        let was_out = named.iter().any(|name| self.record.borrow().opted_out.contains_key(name));
+        Asked { uuid, named, opts_out: false, was_out, ..Asked::default() }
     }
 
     fn send(&mut self, link: usize, to: &mut Outbox<'_>) {
@@ -207,7 +212,8 @@ impl Client {
     }
 
     fn check(&mut self, status: u16, body: &[u8], now_ns: u64) {
-        let Some((sent_ns, Asked { uuid, named, opts_out, was_out, person })) = self.waiting.pop_front() else {
+        let Some((sent_ns, Asked { uuid, named, opts_out, was_out, person, by_state })) = self.waiting.pop_front()
+        else {
             assert!(self.broke_off, "an answer to nothing");
             return;
         };
@@ -223,7 +229,8 @@ impl Client {
         let overloaded = has_error(0);
         if opts_out {
             if !overloaded {
-                self.record.borrow_mut().opted_out.extend(named);
+                let mut record = self.record.borrow_mut();
+                named.into_iter().for_each(|name| _ = record.opted_out.entry(name).or_insert(now_ns));
             }
             return;
         }
@@ -248,6 +255,7 @@ impl Client {
             assert!(has("traits", 1), "what the rules give does not hang on partners: {text}");
             match person {
                 Some(person) => self.check_person(&person, &json, has_error(super::PERSON_UNREAD.number())),
+                None if by_state => check_nobody_else(&json),
                 None => assert!(has("segments", 100), "{text}"),
             }
             let was = segments(&json).filter(|id| (150..150 + PERSONS as u64).contains(id)).count();
@@ -288,6 +296,12 @@ impl Client {
         assert!(told <= record.sent[number], "{told} calls of person {number}, not as many: {json}");
         record.counted[number] += 1;
     }
+}
+
+/// Who is signed in by a state alone was the last person there, if there was any.
+fn check_nobody_else(json: &serde_json::Value) {
+    let mut present = segments(json).filter(|id| *id >= 200).map(|id| (id - 200) / 10);
+    assert!(present.all(|person| segments(json).any(|id| id == 150 + person)), "told of somebody else: {json}");
 }
 
 const HEAD: &str = "Host: shop.example.net\r\nOrigin: https://shop.example\r\n";

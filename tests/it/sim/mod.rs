@@ -36,6 +36,8 @@ const BUDGET_NS: u64 = 50_000_000;
 const SLACK_NS: u64 = 5_000_000;
 /// Less than what a budget leaves for waiting.
 const LAG_NS_MAX: u64 = 30_000_000;
+/// What was rendered before an opt-out was acknowledged may reach a partner so much later.
+const UNDER_WAY_NS_MAX: u64 = BUDGET_NS + LAG_NS_MAX;
 /// More than half of what a person's profile may take to come, and so little that an answer still comes in time.
 const POST_DELAY_NS_MAX: u64 = 2_000_000;
 /// More than the device id of the one who sends them may come in the time that they take.
@@ -128,7 +130,7 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret, durable: &Durable, 
         world.post_delay_ns_max = POST_DELAY_NS_MAX;
     }
     for address in addresses {
-        let peer = world.add_peer(Box::new(Partner::new(&mut random)));
+        let peer = world.add_peer(Box::new(Partner::new(&mut random, Rc::clone(&record))));
         world.addresses.insert(address, peer);
     }
     if random.one_in(30) {
@@ -152,7 +154,8 @@ fn check(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret) {
         run.world.run_until(1_000_000_000 + random.below(100_000_000));
         drop(run);
         let before = record.take();
-        record.replace(Record { asked_out: before.asked_out, opted_out: before.opted_out, ..Record::default() });
+        let opted_out = before.opted_out.into_keys().map(|name| (name, 0)).collect();
+        record.replace(Record { asked_out: before.asked_out, opted_out, ..Record::default() });
     }
     let Run { mut world, metrics, plan, record } = start(seed, ruleset, secret, &durable, record);
     // Long enough for every client, every late limit and every idle connection.

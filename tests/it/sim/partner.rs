@@ -1,5 +1,10 @@
 //! A partner that answers well, late, wrongly or not at all, as the seed decides for each request.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::UNDER_WAY_NS_MAX;
+use super::client::Record;
 use super::random::Random;
 use super::world::{Connect, Outbox, Peer};
 
@@ -7,13 +12,22 @@ use super::world::{Connect, Outbox, Peer};
 pub struct Partner {
     trouble: u64,
     links: Vec<(usize, Vec<u8>)>,
+    record: Rc<RefCell<Record>>,
 }
 
 const MS: u64 = 1_000_000;
 
 impl Partner {
-    pub fn new(random: &mut Random) -> Partner {
-        Partner { trouble: 1 + random.below(6), links: Vec::new() }
+    pub fn new(random: &mut Random, record: Rc<RefCell<Record>>) -> Partner {
+        Partner { trouble: 1 + random.below(6), links: Vec::new(), record }
+    }
+
+    /// Nobody who opted out is named: neither a visitor, a phone nor a person.
+    fn check(&self, request: &str, now_ns: u64) {
+        for (name, acknowledged_ns) in &self.record.borrow().opted_out {
+            let is_over = now_ns > acknowledged_ns + UNDER_WAY_NS_MAX;
+            assert!(!is_over || !request.contains(name), "a partner is told of {name}: {request}");
+        }
     }
 
     fn pending(&mut self, link: usize) -> &mut Vec<u8> {
@@ -57,7 +71,8 @@ impl Peer for Partner {
             return;
         }
         assert_eq!(pending.len(), total, "one request at a time on a connection");
-        pending.clear();
+        let request = String::from_utf8(std::mem::take(pending)).expect("what a partner is sent is text");
+        self.check(&request, to.now_ns);
         let delay_ns = to.random.below(40 * MS);
         let body = body(to.random);
         if !to.random.one_in(trouble) {

@@ -39,6 +39,7 @@ fn answers_as_they_must_be_pass() {
     passes(JSON, ERRORS, ID, "/id");
     passes(JSON, "171", OUT, "/id/rd");
     passes(JSON, "", r#"{"d_optout":[],"d_ottl":7200}"#, "/optOutStatus");
+    passes(JSON, "", r#"{"d_optout":["global","account"],"d_ottl":7200}"#, "/demoptout");
     passes(SCRIPT, "109", r#"/**/f({"errors":[{"code":109,"msg":"m"}]});"#, "/id");
     passes(JSON, "1", r#"{"stuff":[],"errors":[{"code":1,"msg":"m"}],"tid":"AAAAAAAAAAA="}"#, "/event");
     // What is no JSON is none of this module's business.
@@ -81,6 +82,7 @@ const PLANTED: &[(&str, &str, &str)] = &[
     (ID, "[\"//a/b\"]", "[]"),
     (OUT, "[\"global\"]", "[]"),
     (OUT, "global", "local"),
+    (OUT, "global", "account"),
     // Members that are missing, unknown or elsewhere.
     (EVENT, "\"stuff\":[{\"cn\":\"n\",\"cv\":\"v=1\",\"ttl\":30,\"dmn\":\".a.example\"}],", ""),
     (EVENT, "\"uuid\":\"00000000000000000010000000000000000002\",", ""),

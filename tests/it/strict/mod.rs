@@ -115,7 +115,7 @@ impl Kind {
                 ("tid", true, |value| text(value, is_tid)),
             ],
             Kind::OptOut => {
-                &[("d_optout", true, opt_out), ("d_ottl", true, number), ("errors", false, |value| each(value, error))]
+                &[("d_optout", true, opt_outs), ("d_ottl", true, number), ("errors", false, |value| each(value, error))]
             }
             Kind::ErrorsOnly => &[("errors", true, |value| each(value, error))],
         }
@@ -285,6 +285,11 @@ fn error(value: &Value) -> Checked {
 
 fn opt_out(value: &Value) -> Checked {
     each(value, |element| text(element, |word| word == "global"))
+}
+
+/// A declared id's opt-out reaches one account.
+fn opt_outs(value: &Value) -> Checked {
+    each(value, |element| text(element, |word| ["global", "account"].contains(&word)))
 }
 
 fn object(value: &Value, members: &[Member]) -> Checked {
