@@ -101,6 +101,14 @@ macro_rules! counters {
 }
 
 counters! {
+    /// What the control thread did.
+    ControlTotals {
+        reloads: "Times that the config was read again and taken into use.",
+        reloads_failed: "Times that the config was read again and had faults: the one in use stayed.",
+    }
+}
+
+counters! {
     /// What happened, ever since the start.
     Totals {
         connections_accepted: "Client connections accepted.",
@@ -253,6 +261,8 @@ pub struct ShardMetrics {
     pub latency: Histogram,
     /// By the partner's place in the ruleset.
     pub partners: Box<[PartnerMetrics]>,
+    /// Set when the shard ends: client connections that were still owed an answer.
+    pub connections_cut: Counter,
 }
 
 impl Default for ShardMetrics {
@@ -262,6 +272,7 @@ impl Default for ShardMetrics {
             gauges: Gauges::default(),
             latency: Histogram::default(),
             partners: (0..PARTNERS_MAX).map(|_| PartnerMetrics::default()).collect(),
+            connections_cut: Counter::default(),
         }
     }
 }

@@ -51,7 +51,11 @@ impl Io for MemoryIo {
 
     fn resume_receive(&mut self, _: ConnId) {}
 
-    fn set_accepting(&mut self, _: bool) {}
+    fn stop_listening(&mut self) {}
+
+    fn is_listening(&self) -> bool {
+        false
+    }
 
     fn post(&mut self, _: ShardId, message: Message) -> Result<(), Message> {
         if self.posted.len() == self.ring_messages {

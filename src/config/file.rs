@@ -2,6 +2,7 @@
 //! fault may have to point at it, now or when rules and templates are compiled.
 
 mod destination;
+mod fixed;
 mod id_sync;
 mod limits;
 mod partner;

@@ -14,11 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::metrics;
-use crate::metrics::{OptOutMetrics, ShardMetrics};
+use crate::metrics::{ControlTotals, OptOutMetrics, ShardMetrics};
 
 /// What the admin pages show.
 #[derive(Debug)]
 pub struct Admin {
+    /// Written by the control thread alone.
+    pub totals: ControlTotals,
     shards: Vec<Arc<ShardMetrics>>,
     opt_outs: Arc<OptOutMetrics>,
     /// Names of the partners in use, in the order of the ruleset; a reload changes them.
@@ -30,6 +32,7 @@ pub struct Admin {
 impl Admin {
     pub fn new(shards: Vec<Arc<ShardMetrics>>, opt_outs: Arc<OptOutMetrics>) -> Admin {
         Admin {
+            totals: ControlTotals::default(),
             shards,
             opt_outs,
             partners: watch::Sender::default(),
@@ -57,7 +60,7 @@ impl Admin {
     }
 
     fn exposition(&self) -> String {
-        metrics::exposition(&self.shards, &self.opt_outs, &self.partners.borrow())
+        metrics::exposition(&self.shards, &self.totals, &self.opt_outs, &self.partners.borrow())
     }
 }
 

@@ -23,7 +23,14 @@ pub fn run(config: Option<&Path>) -> ExitCode {
     // Nothing that is shown hangs on the secret, and a check leaves no file behind.
     let (ruleset, file) = loaded.into_ruleset(&Secret::from_bytes([0; 32]), 1);
     let layout = Layout::of(&file.server);
-    let numbers = sizes::numbers(&sizes::plan(&file, layout.shards()));
+    let numbers = match sizes::plan(&file, layout.shards()) {
+        Ok(plan) => sizes::numbers(&plan),
+        Err(fault) => {
+            say::warning(fault);
+            return ExitCode::FAILURE;
+        }
+    };
+    sizes::warning(&numbers).into_iter().for_each(say::warning);
     say::news(format_args!("{} can be used: {layout}\n", text.name));
     say::news(report(&file, &Source::new(&text.name, &text.text), &ruleset, &numbers).trim_end());
     ExitCode::SUCCESS

@@ -9,16 +9,23 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::metrics::{Histogram, OptOutMetrics, PartnerMetrics, ShardMetrics};
+use crate::metrics::{ControlTotals, Histogram, OptOutMetrics, PartnerMetrics, ShardMetrics};
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of all shards, and of who keeps opt-outs. `partners` names those in use, in the order of the ruleset.
-pub fn exposition(shards: &[Arc<ShardMetrics>], opt_outs: &OptOutMetrics, partners: &[String]) -> String {
+/// All metrics of all shards, of control and of who keeps opt-outs. `partners` names those in use, in the order of the
+/// ruleset.
+pub fn exposition(
+    shards: &[Arc<ShardMetrics>],
+    control: &ControlTotals,
+    opt_outs: &OptOutMetrics,
+    partners: &[String],
+) -> String {
     let mut text = Exposition { text: String::with_capacity(64 * 1024) };
     text.family("build_info", Kind::Gauge, "Always 1; the label says which version runs.");
     text.sample("build_info", "", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.values(&[(Vec::new(), control)], Kind::Counter, "", |control| control.values().collect());
     let numbers: Vec<String> = (0..shards.len()).map(|shard| shard.to_string()).collect();
     let every: Vec<Labelled<'_, ShardMetrics>> =
         shards.iter().zip(&numbers).map(|(shard, number)| (vec![("shard", number.as_str())], &**shard)).collect();
@@ -175,9 +182,11 @@ mod tests {
     }
 
     fn text() -> String {
+        let control = ControlTotals::default();
+        control.reloads.add(4);
         let opt_outs = OptOutMetrics::default();
         opt_outs.gauges.opt_outs_room.set(5);
-        exposition(&two_shards(), &opt_outs, &["swift".to_owned(), "odd \"name\"\\".to_owned()])
+        exposition(&two_shards(), &control, &opt_outs, &["swift".to_owned(), "odd \"name\"\\".to_owned()])
     }
 
     /// Name with labels -> value.
@@ -192,6 +201,7 @@ mod tests {
         let samples = samples(&text);
         assert_eq!(samples["pinion_requests_total{shard=\"0\"}"], 7.0);
         assert_eq!(samples["pinion_requests_total{shard=\"1\"}"], 9.0);
+        assert_eq!((samples["pinion_reloads_total{}"], samples["pinion_reloads_failed_total{}"]), (4.0, 0.0));
         assert_eq!(samples["pinion_connections{shard=\"1\"}"], 3.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"odd \\\"name\\\"\\\\\"}"], 1.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"swift\"}"], 0.0);

@@ -29,6 +29,14 @@ impl Name {
         Name { partner, host: host.to_owned(), port, addresses: Box::default() }
     }
 
+    /// The same, with what is known of it already.
+    pub fn with_addresses_of(mut self, known: &[Name]) -> Name {
+        if let Some(other) = known.iter().find(|other| (&other.host, other.port) == (&self.host, self.port)) {
+            self.addresses.clone_from(&other.addresses);
+        }
+        self
+    }
+
     /// Asks anew. `true`: the addresses changed. A failure leaves those that were known.
     ///
     /// # Errors
@@ -75,6 +83,9 @@ mod tests {
         name.addresses = ["10.0.0.1:81".parse().unwrap()].into();
         assert!(name.refresh().await.is_err());
         assert_eq!(name.addresses.len(), 1);
+        let again = Name::new(PartnerId(2), "no such host", 81).with_addresses_of(std::slice::from_ref(&name));
+        assert_eq!(again.addresses, name.addresses);
+        assert!(Name::new(PartnerId(1), "no such host", 82).with_addresses_of(&[name]).addresses.is_empty());
     }
 
     #[test]

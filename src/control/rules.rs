@@ -26,12 +26,14 @@ pub(super) struct Change {
 }
 
 impl Rules {
-    /// Resolves all names before anything serves; those that can't be resolved now are tried again later.
-    pub(super) async fn new(ruleset: Ruleset) -> Rules {
+    /// Resolves all names before they are used. Those that can't be resolved now keep the addresses that are `known`
+    /// already, and are tried again later.
+    pub(super) async fn new(ruleset: Ruleset, known: Vec<Name>) -> Rules {
         let mut asking = JoinSet::new();
         for (partner, fixed) in ruleset.partners.iter().zip(&ruleset.partner_addresses) {
             if fixed.is_empty() {
-                let mut name = Name::new(partner.id, &partner.url.host, partner.url.port);
+                let name = Name::new(partner.id, &partner.url.host, partner.url.port);
+                let mut name = name.with_addresses_of(&known);
                 asking.spawn(async move {
                     refresh(&mut name).await;
                     name
@@ -42,6 +44,11 @@ impl Rules {
         let (change, changes) = unbounded_channel();
         let refresher = tokio::spawn(keep_fresh(names.clone(), change));
         Rules { ruleset: Arc::new(ruleset), names, changes, refresher }
+    }
+
+    /// What is known of the names that DNS was asked for.
+    pub(super) fn names(&self) -> Vec<Name> {
+        self.names.clone()
     }
 
     pub(super) fn partner_names(&self) -> Vec<String> {

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::admin::{self, Admin};
 use super::cores::Layout;
 use super::rules::Rules;
 use super::shards::{Launch, Shards};
 use super::{say, secret, sizes};
-use crate::config::file::{File, Runtime};
+use crate::config::file::{self, File, Runtime};
 use crate::config::plan::memory_plan;
 use crate::config::{self, Loaded};
 use crate::config::{DEFAULT_CONFIG, DEFAULT_CONFIG_NAME};
 use crate::demo;
 use crate::identity::Secret;
 use crate::reactor::uring::Without;
+use crate::ruleset::Ruleset;
 
 /// How often whether the shards are all there is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -53,18 +55,22 @@ pub struct ConfigText {
 
 /// Serves until SIGTERM or SIGINT. SIGHUP reads the config file again.
 pub fn run(options: &Options, reactor: Reactor) -> ExitCode {
-    let served = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())
-        .and_then(|tokio| tokio.block_on(serve(options, reactor)));
-    match served {
+    match run_control(options, reactor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             say::warning(fault);
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_control(options: &Options, reactor: Reactor) -> Result<(), String> {
+    let tokio =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let served = tokio.block_on(serve(options, reactor));
+    // What still waits for a name or for memory is not waited for.
+    tokio.shutdown_background();
+    served
 }
 
 impl ConfigText {
@@ -94,7 +100,7 @@ impl ConfigText {
 
 async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     // Before anything else, so that no signal ends the process in the middle of its start.
-    let signals = Signals::new().map_err(|error| format!("signals can't be taken: {error}"))?;
+    let mut signals = Signals::new().map_err(|error| format!("signals can't be taken: {error}"))?;
     let (text, page) = match options {
         Options::Serve { config } => (ConfigText::read(config.as_deref())?, None),
         Options::Demo(addresses) => {
@@ -104,14 +110,17 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     };
     let loaded = text.load()?;
     let secret = secret::of(&loaded.file.server).map_err(|error| error.to_string())?;
-    let (ruleset, mut file) = loaded.into_ruleset(&secret, 1);
-    file.server.runtime = reactor.runtime.unwrap_or(file.server.runtime);
-    let rules = Rules::new(ruleset).await;
+    let (ruleset, file) = loaded.into_ruleset(&secret, 1);
     let layout = Layout::of(&file.server);
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
     // What a demo's visitors want is over when it ends.
     let data_dir = matches!(options, Options::Serve { .. }).then(|| file.server.data_dir.clone());
-    let shards = start(&file, data_dir, &rules, &layout, &secret, reactor.without)?;
+    let starting = start(file.clone(), data_dir, ruleset, layout, secret.clone(), reactor);
+    let Some(started) = signals.unless_told_to_end(starting).await else {
+        say::news("ended before it served");
+        return Ok(());
+    };
+    let (rules, shards) = started?;
     let admin = Arc::new(Admin::new(shards.metrics.clone(), Arc::clone(&shards.opt_outs)));
     admin.set_partners(rules.partner_names());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
@@ -130,45 +139,62 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
         Options::Serve { config } => config.clone(),
         Options::Demo(_) => None,
     };
-    Server { shards, rules, admin, signals, secret, config, file }.tend().await
+    Server { shards, rules, coming: None, admin, signals, secret, config, server: file.server }.tend().await
 }
 
-fn start(
-    file: &File,
+async fn start(
+    file: File,
     data_dir: Option<PathBuf>,
-    rules: &Rules,
-    layout: &Layout,
-    secret: &Secret,
-    without: Without,
-) -> Result<Shards, String> {
-    let plan = sizes::plan(file, layout.shards());
-    say::news(memory_plan(&sizes::numbers(&plan)).trim_end());
+    ruleset: Ruleset,
+    layout: Layout,
+    secret: Secret,
+    reactor: Reactor,
+) -> Result<(Rules, Shards), String> {
+    let plan = sizes::plan(&file, layout.shards())?;
+    let numbers = sizes::numbers(&plan);
+    say::news(memory_plan(&numbers).trim_end());
+    sizes::warning(&numbers).into_iter().for_each(say::warning);
+    let rules = Rules::new(ruleset, Vec::new()).await;
     let launch = Launch {
-        runtime: file.server.runtime,
+        runtime: reactor.runtime.unwrap_or(file.server.runtime),
         ruleset: Arc::clone(&rules.ruleset),
         plan,
         listeners: file.server.listen.get_ref().clone(),
-        cores: layout.cores.clone(),
+        cores: layout.cores,
         spin_ns: u64::from(file.server.spin_us) * 1_000,
-        without,
-        secret: secret.clone(),
+        without: reactor.without,
+        secret,
         entropy: secret::entropy().map_err(|error| format!("no random numbers: {error}"))?,
         data_dir,
         on_ready: None,
     };
-    Shards::start(&launch, &|partner| rules.addresses(partner)).map_err(|error| format!("can't serve: {error}"))
+    // Large tables take their time, in which signals are to be heard.
+    let starting = tokio::task::spawn_blocking(move || {
+        let shards = Shards::start(&launch, &|partner| rules.addresses(partner));
+        shards.map(|shards| (rules, shards))
+    });
+    let started = starting.await.map_err(std::io::Error::from).flatten();
+    started.map_err(|error| format!("can't serve: {error}"))
 }
 
 /// All that runs.
 struct Server {
     shards: Shards,
     rules: Rules,
+    /// What was read again, while it asks for its partners' addresses.
+    coming: Option<Coming>,
     admin: Arc<Admin>,
     signals: Signals,
     secret: Secret,
     /// The file that SIGHUP reads again.
     config: Option<PathBuf>,
-    file: File,
+    server: file::Server,
+}
+
+/// A config that is to be the next one.
+struct Coming {
+    rules: JoinHandle<Rules>,
+    server: file::Server,
 }
 
 impl Server {
@@ -180,7 +206,8 @@ impl Server {
             tokio::select! {
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
-                _ = self.signals.hangup.recv() => self.reload().await,
+                _ = self.signals.hangup.recv() => self.read_again(),
+                (rules, server) = resolved(&mut self.coming) => self.take(rules, &server),
                 change = self.rules.change() => self.shards.move_partner(change.partner, &change.addresses),
                 _ = look.tick() => {
                     if self.shards.ended() > 0 {
@@ -197,7 +224,7 @@ impl Server {
     }
 
     /// The config file, read again. A file with faults changes nothing.
-    async fn reload(&mut self) {
+    fn read_again(&mut self) {
         let Some(path) = &self.config else {
             say::warning("there is no config file to read again");
             return;
@@ -205,20 +232,38 @@ impl Server {
         match ConfigText::read(Some(path)).and_then(|text| text.load()) {
             Ok(loaded) => {
                 let epoch = self.rules.ruleset.epoch + 1;
-                let (ruleset, _) = loaded.into_ruleset(&self.secret, epoch);
-                self.rules = Rules::new(ruleset).await;
-                self.shards.load(&self.rules.ruleset, &|partner| self.rules.addresses(partner));
-                self.admin.set_partners(self.rules.partner_names());
-                say::news(format_args!("config read again: ruleset {epoch}. Ports, cores and sizes stay as they are"));
+                let (ruleset, file) = loaded.into_ruleset(&self.secret, epoch);
+                let rules = tokio::spawn(Rules::new(ruleset, self.rules.names()));
+                // Names may take long. One that still waits for them is given up for this one.
+                self.coming = Some(Coming { rules, server: file.server });
             }
-            Err(fault) => say::warning(format_args!("the config in use stays.\n{fault}")),
+            Err(fault) => {
+                self.admin.totals.reloads_failed.increment();
+                say::warning(format_args!("the config in use stays.\n{fault}"));
+            }
+        }
+    }
+
+    /// Takes a config into use, but for what is fixed.
+    fn take(&mut self, rules: Rules, server: &file::Server) {
+        self.coming = None;
+        self.rules = rules;
+        self.shards.load(&self.rules.ruleset, &|partner| self.rules.addresses(partner));
+        self.admin.set_partners(self.rules.partner_names());
+        self.admin.totals.reloads.increment();
+        self.server.drain_s = server.drain_s;
+        say::news(format_args!("config read again: ruleset {}", self.rules.ruleset.epoch));
+        let fixed = self.server.fixed_that_differ(server);
+        if !fixed.is_empty() {
+            let keys = fixed.join(", ");
+            say::warning(format_args!("[server] {keys}: what changed there waits for the next start"));
         }
     }
 
     /// Lets what is under way be answered, and ends.
     async fn drain(mut self) -> Result<(), String> {
         self.admin.drain();
-        let patience = Duration::from_secs(self.file.server.drain_s.into());
+        let patience = Duration::from_secs(self.server.drain_s.into());
         say::news(format_args!("draining, for at most {} s", patience.as_secs()));
         self.shards.drain(patience.as_nanos() as u64);
         let all_ended = async {
@@ -230,8 +275,20 @@ impl Server {
             say::warning("shards had to be left behind: they did not end in time");
             return Ok(());
         }
-        self.shards.join().map_err(|error| error.to_string())
+        let metrics = self.shards.metrics.clone();
+        self.shards.join().map_err(|error| error.to_string())?;
+        let cut: u64 = metrics.iter().map(|metrics| metrics.connections_cut.value()).sum();
+        if cut > 0 {
+            say::warning(format_args!("time to drain ran out: {cut} connections were cut with an answer due"));
+        }
+        Ok(())
     }
+}
+
+/// Waits until a config that was read again knows its partners' addresses.
+async fn resolved(coming: &mut Option<Coming>) -> (Rules, file::Server) {
+    let Some(Coming { rules, server }) = coming else { return std::future::pending().await };
+    (rules.await.expect("asking for names neither panics nor is given up while this waits"), server.clone())
 }
 
 struct Signals {
@@ -247,5 +304,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// What comes of `work`, or `None` when a signal to end comes first.
+    async fn unless_told_to_end<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            _ = self.terminate.recv() => None,
+            _ = self.interrupt.recv() => None,
+            done = work => Some(done),
+        }
     }
 }

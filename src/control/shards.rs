@@ -15,9 +15,12 @@ use crate::identity::{OptOut, Secret};
 use crate::ids::{PartnerId, PartnerIndex, ShardId};
 use crate::metrics::{OptOutMetrics, ShardMetrics};
 use crate::reactor::mailbox::{Endpoint, mesh};
-use crate::reactor::{clocks, glommio, uring};
+use crate::reactor::{clocks, glommio, listener, open_files, uring};
 use crate::ruleset::Ruleset;
 use crate::shard::{Epoch, Message, Plan, RING_MESSAGES, Setup, Shard};
+
+/// Open files of the process beside the shards': its streams, the admin port and its clients, the log, name look-ups.
+const OTHER_FILES: u64 = 64;
 
 /// What shards are started with.
 #[derive(Clone, Debug)]
@@ -58,8 +61,9 @@ impl Shards {
     /// Starts one thread for each shard and returns when all accept clients.
     ///
     /// # Errors
-    /// What kept the first shard that failed: io_uring refused, an address in use.
+    /// An address in use, or what kept the first shard that failed: io_uring refused, too few open files.
     pub fn start(launch: &Launch, addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>) -> io::Result<Shards> {
+        listener::check_unused(&launch.listeners)?;
         if launch.runtime != Runtime::Auto {
             return Shards::start_on(launch.runtime, launch, addresses);
         }
@@ -77,6 +81,10 @@ impl Shards {
         launch: &Launch,
         addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>,
     ) -> io::Result<Shards> {
+        if runtime == Runtime::Glommio {
+            let slots = (launch.plan.clients_max + launch.plan.upstreams_max) as u64;
+            open_files::allow(u64::from(launch.plan.shards) * (slots + glommio::OWN_FILES) + OTHER_FILES)?;
+        }
         let (endpoints, mailbox) = mesh(launch.plan.shards.into(), RING_MESSAGES)?;
         let mut plan = launch.plan;
         let (opt_outs, post) = keep_opt_outs(launch, &mut plan, mailbox)?;

@@ -67,10 +67,13 @@ impl Cell {
     }
 }
 
+/// As many as a link can tell apart from directories and from no cell.
+pub(super) const CELLS_MAX: u32 = DIRECTORY - 2;
+
 impl CellPool {
-    /// `count` cells.
+    /// `count` cells, at most [`CELLS_MAX`].
     pub(super) fn new(count: u32) -> CellPool {
-        assert!(count > 0 && count < DIRECTORY - 1);
+        assert!(count > 0 && count <= CELLS_MAX);
         let mut cells = memory::table(Cell::EMPTY, count as usize + 1);
         for number in 1..count {
             cells[number as usize].next = number + 1;

@@ -7,7 +7,7 @@
 //!
 //! A lookup reads two lines of the index and the record's own; one in 5,000 reads another record, alike by chance.
 
-use super::cells::{CELL_BYTES, CellPool, NONE, PAYLOAD_BYTES};
+use super::cells::{CELL_BYTES, CELLS_MAX, CellPool, NONE, PAYLOAD_BYTES};
 use super::codec::{self, HEADER_BYTES, Header, RECORD_BYTES_MAX};
 use super::day_of;
 use super::record::Profile;
@@ -17,6 +17,9 @@ use crate::memory;
 
 /// The least that a table can be made with: it must hold the largest record there can be.
 pub const BUDGET_BYTES_MIN: usize = 256 * 1024;
+
+/// The most that a table can use.
+pub const BUDGET_BYTES_MAX: usize = CELLS_MAX as usize * CELL_BYTES;
 
 const SLOTS: usize = 8;
 /// With records of two cells, cells run out as eight in ten slots are taken.

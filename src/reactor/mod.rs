@@ -11,8 +11,9 @@ pub mod buffer;
 pub mod clocks;
 pub mod eventfd;
 pub mod glommio;
-mod listener;
+pub mod listener;
 pub mod mailbox;
+pub mod open_files;
 pub mod uring;
 
 use std::net::SocketAddr;
@@ -74,8 +75,11 @@ pub trait Io {
     fn pause_receive(&mut self, conn: ConnId);
     /// Reads again.
     fn resume_receive(&mut self, conn: ConnId);
-    /// Takes new clients or not. Listening goes on; the backlog waits.
-    fn set_accepting(&mut self, accepting: bool);
+    /// Takes the clients that wait to be accepted, and then no more: the listening sockets are closed, so that new
+    /// clients are refused at once, or go to whoever listens there next.
+    fn stop_listening(&mut self);
+    /// Whether new clients can come: listening was not stopped, or some still wait to be taken.
+    fn is_listening(&self) -> bool;
     /// Hands a message to another shard, or gives it back when the way there is full.
     fn post(&mut self, to: ShardId, message: Self::Message) -> Result<(), Self::Message>;
     /// How many more messages `post` takes for a shard now, at least.

@@ -91,9 +91,7 @@ impl Shard {
             ..Client::new()
         };
         self.idle.touch(conn.slot);
-        if self.draining() {
-            self.close_client(io, conn, false);
-        } else if self.connections >= self.plan.clients_max {
+        if self.connections >= self.plan.clients_max {
             self.close_oldest_idle(io);
         }
     }
@@ -166,7 +164,7 @@ impl Shard {
 
     /// Sends the answer of a job, if its client is still there.
     pub(super) fn client_answer<I: Io>(&mut self, io: &mut I, context: &Context, answer: Option<Buffer>, close: bool) {
-        let conn = context.conn;
+        let (conn, is_draining) = (context.conn, self.draining());
         // Another core may have read its clock a moment later.
         self.metrics.latency.record(io.now().mono_ns.saturating_sub(context.received_ns));
         let client = &mut self.clients[conn.slot as usize];
@@ -177,7 +175,7 @@ impl Shard {
             }
             return;
         }
-        client.close_after_answer |= close;
+        client.close_after_answer |= close || is_draining;
         self.send_answer(io, conn, answer);
     }
 
@@ -190,6 +188,12 @@ impl Shard {
             self.sending.remove(conn.slot);
             io.close(conn, abort);
         }
+    }
+
+    /// Clients that are owed an answer, or the rest of one.
+    pub(super) fn clients_waiting(&self) -> u64 {
+        let is_waiting = |client: &&Client| matches!(client.phase, Phase::Waiting | Phase::Sending);
+        self.clients.iter().filter(is_waiting).count() as u64
     }
 
     /// Closes the connection that was idle longest, to make room for another.

@@ -72,6 +72,11 @@ use crate::reactor::{Buffer, ConnId, Event, Handler, Io};
 
 /// How often pools, idle connections and old profiles are looked after.
 const UPKEEP_NS: u64 = 10_000_000;
+/// A connection that was made or served so lately may have a request on its way to us: it is not closed at once when
+/// the server drains.
+const FRESH_NS: u64 = 100_000_000;
+/// How long answers have to leave after the drain's time is up.
+const LAST_ANSWERS_NS: u64 = 250_000_000;
 /// Visitors that one round of the sweeper may hand over.
 const DUE_MAX: usize = 1_024;
 
@@ -303,7 +308,7 @@ impl Shard {
         let now = io.now();
         self.upkeep_at_ns = now.mono_ns + UPKEEP_NS;
         if self.draining() {
-            self.close_idle_since(io, u64::MAX);
+            self.close_idle_since(io, now.mono_ns.saturating_sub(FRESH_NS));
         } else {
             self.close_idle_since(io, now.mono_ns.saturating_sub(self.plan.idle_ns));
             self.sweep(now);
@@ -317,15 +322,24 @@ impl Shard {
 
     fn drain<I: Io>(&mut self, io: &mut I, deadline_ns: u64) {
         self.drain_deadline_ns = Some(deadline_ns);
-        io.set_accepting(false);
+        io.stop_listening();
         self.upkeep_at_ns = 0;
     }
 
-    /// Nothing is under way any more, or there was time enough.
-    fn is_drained(&self, now_ns: u64) -> bool {
-        let Some(deadline_ns) = self.drain_deadline_ns else { return false };
+    /// Answers all that still waits with what is known.
+    fn answer_waiting<I: Io<Message = Message>>(&mut self, io: &mut I) {
+        for slot in 0..self.plan.jobs_max as u32 {
+            self.timers.cancel(self.plan.timer_of_job(slot));
+            self.fire(io, slot);
+            self.settle_failures(io);
+        }
+    }
+
+    /// Nobody can come and nothing is under way any more, or there was time enough.
+    fn is_drained<I: Io>(&self, io: &I, deadline_ns: u64) -> bool {
         let is_quiet = self.connections == 0 && self.jobs.len() == 0 && self.credits.away_total() == 0;
-        now_ns >= deadline_ns || is_quiet && !self.has_outbox()
+        let is_alone = is_quiet && !io.is_listening() && !self.has_outbox();
+        is_alone || io.now().mono_ns >= deadline_ns.saturating_add(LAST_ANSWERS_NS)
     }
 
     fn publish(&self) {
@@ -383,9 +397,15 @@ impl<I: Io<Message = Message>> Handler<I> for Shard {
             self.upkeep(io);
             self.settle_failures(io);
         }
-        if self.is_drained(now_ns) {
-            self.publish();
-            return None;
+        if let Some(deadline_ns) = self.drain_deadline_ns {
+            if now_ns >= deadline_ns {
+                self.answer_waiting(io);
+            }
+            if self.is_drained(io, deadline_ns) {
+                self.metrics.connections_cut.set(self.clients_waiting());
+                self.publish();
+                return None;
+            }
         }
         // A ring that is full empties soon, but nobody tells us.
         let retry_at_ns = if self.has_outbox() { now_ns + 100_000 } else { u64::MAX };

@@ -202,7 +202,8 @@ impl Shard {
 
     /// All is known of a job's opt-outs, or its time is up.
     pub(super) fn end_opt_out<I: Io<Message = Message>>(&mut self, io: &mut I, at: JobRef) {
-        let job = self.jobs.take(at).expect("it waits there");
+        let mut job = self.jobs.take(at).expect("it waits there");
+        job.close |= self.draining();
         self.timers.cancel(self.plan.timer_of_job(at.slot));
         let rules = self.rules_of(job.epoch);
         self.epochs.of(job.epoch).users -= 1;

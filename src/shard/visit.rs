@@ -184,7 +184,7 @@ impl Shard {
         let (request, head, body) = job.read();
         let mut scratch = std::mem::take(&mut self.decode_scratch);
         let mut buffers = self.call_buffers.take().expect("one call is decoded at a time");
-        self.answer_closes = job.close;
+        self.answer_closes = job.close || self.draining();
         let (result, call) = match prepare::prepare(rules, &request, body, &mut buffers, &mut scratch) {
             // One that opts out was refused when it came, and its answer says whether that lasts.
             Ok(prepared) if prepared.decision.error().is_some() && job.opting_out.is_none() => {
@@ -232,6 +232,8 @@ impl Shard {
 
     /// Brings an answer to the job's client, here or at its edge shard.
     pub(super) fn deliver<I: Io<Message = Message>>(&mut self, io: &mut I, mut job: Box<Job>, answer: Option<Buffer>) {
+        // Its answer says so, whether or not the edge shard has heard of the end already.
+        job.close |= self.draining();
         if job.context.edge == self.id {
             self.client_answer(io, &job.context, answer, job.close);
             self.recycle_job(job);

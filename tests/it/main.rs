@@ -17,6 +17,7 @@ mod browser;
 mod config;
 mod http_vectors;
 mod licences;
+mod lifetime;
 mod memory;
 mod opt_outs;
 mod program;

@@ -7,13 +7,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use ::glommio::net::TcpListener;
+use ::glommio::net::{TcpListener, TcpStream};
 use ::glommio::timer::Timer;
 use socket2::Socket;
 
 use super::connection;
 use super::hub::Hub;
-use crate::reactor::ConnId;
 
 /// Clients taken before others have their turn. One alone would let a thousand that come at once wait for a thousand
 /// turns, each full of what the first ones send.
@@ -27,52 +26,57 @@ pub(super) fn adopt(socket: Socket) -> TcpListener {
     unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
 }
 
-/// Accepts for ever.
+/// Accepts as long as its socket listens.
 pub(super) async fn accept(hub: Rc<Hub>, listener: TcpListener) {
     let mut in_a_row = 0;
-    loop {
-        wait_for_room(&hub).await;
-        let stream = match listener.accept().await {
-            Ok(stream) => stream,
+    wait_until(&hub, || !hub.listens.get() || has_room(&hub)).await;
+    while hub.listens.get() {
+        match listener.accept().await {
+            Ok(stream) => hand_over(&hub, stream).await,
             Err(error) => {
                 if is_shortage(&error.into()) {
                     hub.accepts_failed.set(hub.accepts_failed.get() + 1);
                     Timer::new(REST).await;
                 }
-                continue;
             }
-        };
-        // Without an address it is a client that has gone already.
-        if let Ok(peer) = stream.peer_addr() {
-            let conn = take_slot(&hub).await;
-            connection::spawn_accepted(&hub, conn, peer, stream);
         }
         // A full backlog never keeps us waiting, but others have work as well.
         in_a_row = (in_a_row + 1) % ACCEPTS_IN_A_ROW;
         if in_a_row == 0 {
             futures_lite::future::yield_now().await;
         }
+        wait_until(&hub, || !hub.listens.get() || has_room(&hub)).await;
+    }
+    hub.acceptors_left.update(|count| count - 1);
+    hub.ring();
+}
+
+/// Serves a client. Without an address it is one that has gone already.
+async fn hand_over(hub: &Rc<Hub>, stream: TcpStream) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    loop {
+        wait_until(hub, || has_room(hub)).await;
+        let taken = hub.table.borrow_mut().take_client();
+        if let Some(conn) = taken {
+            return connection::spawn_accepted(hub, conn, peer, stream);
+        }
     }
 }
 
-async fn wait_for_room(hub: &Hub) {
+fn has_room(hub: &Hub) -> bool {
+    hub.table.borrow().has_room_for_client()
+}
+
+/// Looks again whenever a slot gets free, and when the sockets listen no longer.
+async fn wait_until(hub: &Hub, holds: impl Fn() -> bool) {
     std::future::poll_fn(|context| {
-        if hub.accepting.get() && hub.table.borrow().has_room_for_client() {
+        if holds() {
             return Poll::Ready(());
         }
         hub.wait_to_accept(context);
         Poll::Pending
     })
     .await;
-}
-
-async fn take_slot(hub: &Hub) -> ConnId {
-    loop {
-        wait_for_room(hub).await;
-        if let Some(conn) = hub.table.borrow_mut().take_client() {
-            return conn;
-        }
-    }
 }
 
 fn is_shortage(error: &io::Error) -> bool {

@@ -25,7 +25,10 @@ pub(super) enum Happening {
 /// one, for a wake-up only schedules.
 pub(super) struct Hub {
     pub(super) table: RefCell<Table>,
-    pub(super) accepting: Cell<bool>,
+    /// The sockets listen.
+    pub(super) listens: Cell<bool>,
+    /// Acceptors that have not ended.
+    pub(super) acceptors_left: Cell<usize>,
     pub(super) accepts_failed: Cell<u64>,
     pub(super) linger: Duration,
     /// What happened, and since when it can have waited.
@@ -33,7 +36,7 @@ pub(super) struct Hub {
     /// What the kernel hands over next can have waited since then; `u64::MAX`: not at all.
     pub(super) since_ns: Cell<u64>,
     driver: RefCell<Option<Waker>>,
-    /// Acceptors that wait for a free slot, or for leave to accept.
+    /// Acceptors that wait for a free slot.
     acceptors: RefCell<Vec<Waker>>,
     /// Another thread has woken us.
     rung: Cell<bool>,
@@ -48,7 +51,8 @@ impl Hub {
     pub(super) fn new(table: Table, block_bytes: usize, linger: Duration) -> Hub {
         Hub {
             table: RefCell::new(table),
-            accepting: Cell::new(true),
+            listens: Cell::new(true),
+            acceptors_left: Cell::new(0),
             accepts_failed: Cell::new(0),
             linger,
             queue: RefCell::default(),
@@ -91,12 +95,17 @@ impl Hub {
         self.rung.take() || !self.queue.borrow().is_empty() || self.fault.borrow().is_some()
     }
 
+    /// Whether a client can have been taken of whom the driver has not heard.
+    pub(super) fn is_accepting(&self) -> bool {
+        self.acceptors_left.get() > 0 || !self.queue.borrow().is_empty()
+    }
+
     /// Lets the calling task be woken when there is work for the driver.
     pub(super) fn watch(&self, context: &Context<'_>) {
         *self.driver.borrow_mut() = Some(context.waker().clone());
     }
 
-    /// Lets the calling task be woken when accepting may go on.
+    /// Lets the calling task be woken when there may be a free slot, or the sockets listen no longer.
     pub(super) fn wait_to_accept(&self, context: &Context<'_>) {
         self.acceptors.borrow_mut().push(context.waker().clone());
     }

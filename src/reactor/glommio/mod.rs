@@ -21,15 +21,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ::glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
-use socket2::Socket;
 
 use self::hub::Hub;
 use self::table::{Phase, Table};
+use super::listener::Listeners;
 use super::mailbox::Endpoint;
-use super::{Buffer, ConnId, Io, RECEIVE_AFTER_PAUSE_BYTES_MAX, clocks, listener};
+use super::{Buffer, ConnId, Io, RECEIVE_AFTER_PAUSE_BYTES_MAX, clocks};
 use crate::clock::Now;
 use crate::ids::ShardId;
 
+/// Open files of one runtime beside its connections: rings, timers, the bell, listening sockets.
+pub const OWN_FILES: u64 = 32;
 /// Registered for files, which we have none of: the least that glommio takes. Locked memory is scarce (8 MiB for all
 /// shards together on many machines).
 const IO_MEMORY_BYTES: usize = 64 * 1024;
@@ -90,7 +92,7 @@ pub struct Counters {
 pub struct Glommio<M> {
     /// Away while it runs.
     executor: Option<LocalExecutor>,
-    listeners: Vec<Socket>,
+    listeners: Listeners,
     hub: Rc<Hub>,
     mailbox: Endpoint<M>,
     now: Now,
@@ -119,7 +121,7 @@ impl<M> Glommio<M> {
             .spin_before_park(Duration::from_nanos(config.spin_ns))
             .make()
             .map_err(|error| refusal::explain(error, config.core))?;
-        let listeners = config.listeners.iter().map(|&address| listener::listen(address)).collect::<io::Result<_>>()?;
+        let listeners = Listeners::new(&config.listeners)?;
         let table = Table::new(config.connections_max, config.outgoing_max);
         let linger = Duration::from_nanos(config.linger_ns);
         Ok(Glommio {
@@ -135,7 +137,7 @@ impl<M> Glommio<M> {
 
     /// Where the listeners are bound, in the order of the configuration.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        listener::addresses(&self.listeners)
+        self.listeners.addresses()
     }
 
     pub fn counters(&self) -> Counters {
@@ -203,9 +205,12 @@ impl<M> Io for Glommio<M> {
         }
     }
 
-    fn set_accepting(&mut self, accepting: bool) {
-        self.hub.accepting.set(accepting);
-        self.hub.wake_acceptors();
+    fn stop_listening(&mut self) {
+        self.listeners.end(self.now.mono_ns);
+    }
+
+    fn is_listening(&self) -> bool {
+        self.listeners.are_open() || self.hub.is_accepting()
     }
 
     fn post(&mut self, to: ShardId, message: M) -> Result<(), M> {

@@ -43,8 +43,9 @@ impl<M> Glommio<M> {
     async fn drive<H: Handler<Glommio<M>>>(&mut self, handler: &mut H) -> io::Result<()> {
         let bell = Rc::new(self.bell()?);
         let mut tasks = vec![::glommio::spawn_local(hear(Rc::clone(&self.hub), Rc::clone(&bell)))];
-        for listener in &self.listeners {
+        for listener in self.listeners.sockets() {
             let listener = acceptor::adopt(listener.try_clone()?);
+            self.hub.acceptors_left.update(|count| count + 1);
             tasks.push(::glommio::spawn_local(acceptor::accept(Rc::clone(&self.hub), listener)));
         }
         let (mut busy_turns, mut busy_events) = (0, 0);
@@ -58,6 +59,10 @@ impl<M> Glommio<M> {
             // First: what a client's last answer caused elsewhere was posted before her next request was looked for.
             self.deliver_messages(handler);
             busy_events += self.deliver_happenings(handler);
+            if self.listeners.close_when_empty(self.now.mono_ns) {
+                self.hub.listens.set(false);
+                self.hub.wake_acceptors();
+            }
             let Some(deadline_ns) = handler.on_turn(self) else { break Ok(()) };
             let is_busy = self.hub.has_work() || deadline_ns <= self.now.mono_ns || !self.mailbox.sleep();
             busy_turns += 1;
@@ -74,7 +79,7 @@ impl<M> Glommio<M> {
             } else {
                 self.hub.since_ns.set(u64::MAX);
                 looked_ns = u64::MAX;
-                self.wait(deadline_ns).await;
+                self.wait(deadline_ns.min(self.listeners.due_ns())).await;
             }
         };
         tasks.extend(self.hub.table.borrow_mut().take_tasks());

@@ -9,10 +9,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
-use socket2::{SockAddr, SockAddrStorage, Socket};
+use socket2::{SockAddr, SockAddrStorage};
 
 use super::token::GENERATION_MASK;
-use crate::reactor::listener;
+use crate::reactor::listener::Listeners;
 
 /// Accepts under way for each listener: about as many connections as come in during one turn.
 const SEATS_PER_LISTENER: usize = 16;
@@ -20,11 +20,10 @@ const SEATS_PER_LISTENER: usize = 16;
 const REST_NS: u64 = 50_000_000;
 
 pub(super) struct Acceptor {
-    listeners: Vec<Socket>,
+    pub(super) listeners: Listeners,
     pub(super) seats: Box<[Seat]>,
     /// Seats that are free.
     free: Vec<u32>,
-    pub(super) accepting: bool,
     /// Until when accepting rests.
     pub(super) rests_until_ns: u64,
 }
@@ -50,25 +49,24 @@ pub(super) struct Armed {
 
 impl Acceptor {
     pub(super) fn new(addresses: &[SocketAddr]) -> io::Result<Acceptor> {
-        let listeners: Vec<Socket> =
-            addresses.iter().map(|&address| listener::listen(address)).collect::<io::Result<_>>()?;
+        let listeners = Listeners::new(addresses)?;
         // Seats of all listeners take turns, so that none gets all of the last free slots.
-        let seats: Box<[Seat]> = (0..SEATS_PER_LISTENER * listeners.len())
+        let seats: Box<[Seat]> = (0..SEATS_PER_LISTENER * addresses.len())
             .map(|seat| Seat {
                 storage: SockAddrStorage::zeroed(),
                 len: 0,
-                listener: (seat % listeners.len()) as u32,
+                listener: (seat % addresses.len()) as u32,
                 generation: 0,
                 slot: None,
             })
             .collect();
         let free = (0..seats.len() as u32).rev().collect();
-        Ok(Acceptor { listeners, seats, free, accepting: true, rests_until_ns: 0 })
+        Ok(Acceptor { listeners, seats, free, rests_until_ns: 0 })
     }
 
-    /// Where each listener is bound, in the order of the configuration.
-    pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        listener::addresses(&self.listeners)
+    /// No accept is under way: every client that was taken has been handed over.
+    pub(super) fn is_idle(&self) -> bool {
+        self.free.len() == self.seats.len()
     }
 
     pub(super) fn has_free_seat(&self) -> bool {
@@ -85,7 +83,7 @@ impl Acceptor {
         Some(Armed {
             seat: index,
             generation: seat.generation,
-            listener_fd: self.listeners[seat.listener as usize].as_raw_fd(),
+            listener_fd: self.listeners.sockets()[seat.listener as usize].as_raw_fd(),
             address: (&raw mut seat.storage).cast(),
             address_len: &raw mut seat.len,
         })
@@ -102,15 +100,6 @@ impl Acceptor {
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let peer = if accepted { seat.peer().unwrap_or(unknown) } else { unknown };
         Some((slot, peer))
-    }
-
-    /// The accepts that are under way.
-    pub(super) fn armed(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.seats
-            .iter()
-            .enumerate()
-            .filter(|(_, seat)| seat.slot.is_some())
-            .map(|(i, seat)| (i as u32, seat.generation))
     }
 
     pub(super) fn rest(&mut self, now_ns: u64) {
@@ -134,9 +123,9 @@ mod tests {
     fn listeners_share_a_port_and_seats_take_turns() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let first = Acceptor::new(&[any]).unwrap();
-        let bound = first.addresses().unwrap()[0];
+        let bound = first.listeners.addresses().unwrap()[0];
         let second = Acceptor::new(&[bound, any]).unwrap();
-        assert_eq!(second.addresses().unwrap()[0], bound);
+        assert_eq!(second.listeners.addresses().unwrap()[0], bound);
         assert!(second.seats[0].listener != second.seats[1].listener);
     }
 
@@ -144,10 +133,10 @@ mod tests {
     fn a_seat_keeps_its_slot_until_it_is_told() {
         let mut acceptor = Acceptor::new(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
         let armed = acceptor.arm(7).unwrap();
-        assert_eq!(acceptor.armed().collect::<Vec<_>>(), [(armed.seat, armed.generation)]);
+        assert!(!acceptor.is_idle());
         assert!(acceptor.disarm(armed.seat, armed.generation + 1, false).is_none(), "of another generation");
         assert_eq!(acceptor.disarm(armed.seat, armed.generation, false).unwrap().0, 7);
         assert!(acceptor.disarm(armed.seat, armed.generation, false).is_none(), "only once");
-        assert_eq!(acceptor.armed().count(), 0);
+        assert!(acceptor.is_idle());
     }
 }

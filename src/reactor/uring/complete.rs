@@ -27,7 +27,7 @@ impl<M> Uring<M> {
             Op::RingBell => self.submit_event_bell(ShardId(done.token.slot as u16)),
             // A connect tells the results of the first two, which it is linked with; a reception tells of a socket that
             // can't be shut down; what was cancelled tells so itself.
-            Op::Socket | Op::Option | Op::Shutdown | Op::CancelAccept | Op::CancelAll | Op::Woken | Op::WriteBell => {}
+            Op::Socket | Op::Option | Op::Shutdown | Op::CancelAll | Op::Woken | Op::WriteBell => {}
         }
     }
 
@@ -38,7 +38,8 @@ impl<M> Uring<M> {
         if !accepted {
             self.table.give_back(slot);
             let passing = [libc::ECANCELED, libc::EINTR, libc::EAGAIN, libc::ECONNABORTED, libc::EPROTO, libc::EPERM];
-            if !passing.contains(&-done.result) {
+            // One on a socket that listens no longer fails as well.
+            if self.acceptor.listeners.are_open() && !passing.contains(&-done.result) {
                 self.counters.accepts_failed += 1;
                 self.acceptor.rest(self.now.mono_ns);
             }

@@ -35,7 +35,7 @@ use self::receptions::Receptions;
 use self::ring::Ring;
 use self::table::{Phase, Receive, Table};
 use super::mailbox::{Endpoint, Receiver};
-use super::{Buffer, ConnId, Io, clocks};
+use super::{Buffer, ConnId, Io, clocks, open_files};
 use crate::clock::Now;
 use crate::ids::ShardId;
 
@@ -134,7 +134,7 @@ impl<M> Uring<M> {
         // Each block can be one completion; each connection has at most its reception's end, a send, a cancel and a
         // close in the queue.
         let ring = Ring::new(u32::from(config.receive_buffers) + 4 * slots, config.without)?;
-        submit::allow_files(slots)?;
+        open_files::allow(slots.into())?;
         if !config.without.fixed_files {
             submit::register_files(&ring, slots)?;
         }
@@ -167,7 +167,7 @@ impl<M> Uring<M> {
 
     /// Where the listeners are bound, in the order of the configuration.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.acceptor.addresses()
+        self.acceptor.listeners.addresses()
     }
 
     pub fn counters(&self) -> Counters {
@@ -252,11 +252,12 @@ impl<M> Io for Uring<M> {
         }
     }
 
-    fn set_accepting(&mut self, accepting: bool) {
-        if self.acceptor.accepting && !accepting {
-            self.submit_cancel_accepts();
-        }
-        self.acceptor.accepting = accepting;
+    fn stop_listening(&mut self) {
+        self.acceptor.listeners.end(self.now.mono_ns);
+    }
+
+    fn is_listening(&self) -> bool {
+        self.acceptor.listeners.are_open() || !self.acceptor.is_idle()
     }
 
     fn post(&mut self, to: ShardId, message: M) -> Result<(), M> {

@@ -16,8 +16,6 @@ pub enum Refusal {
     Seccomp,
     /// ENOMEM.
     Memory,
-    /// The table of connections is larger than the limit on open files.
-    OpenFiles { needed: u64, limit: u64 },
     /// Anything else, as an errno.
     Other(i32),
 }
@@ -44,7 +42,7 @@ impl From<Refusal> for io::Error {
             Refusal::Missing | Refusal::Old => io::ErrorKind::Unsupported,
             Refusal::Sysctl(_) | Refusal::Seccomp => io::ErrorKind::PermissionDenied,
             Refusal::Memory => io::ErrorKind::OutOfMemory,
-            Refusal::OpenFiles { .. } | Refusal::Other(_) => io::ErrorKind::Other,
+            Refusal::Other(_) => io::ErrorKind::Other,
         };
         io::Error::new(kind, refusal)
     }
@@ -74,11 +72,6 @@ impl fmt::Display for Refusal {
             Refusal::Memory => {
                 write!(f, "no memory for io_uring: raise the memory limit or RLIMIT_MEMLOCK (`ulimit -l`)")
             }
-            Refusal::OpenFiles { needed, limit } => write!(
-                f,
-                "the limit on open files is {limit} but {needed} connections are configured: raise it (`ulimit -n`, \
-                 `LimitNOFILE=`) or lower the number of connections"
-            ),
             Refusal::Other(errno) => {
                 write!(f, "io_uring can't be set up: {}", io::Error::from_raw_os_error(*errno))
             }
@@ -105,7 +98,6 @@ mod tests {
             Refusal::Sysctl(2),
             Refusal::Seccomp,
             Refusal::Memory,
-            Refusal::OpenFiles { needed: 9, limit: 8 },
             Refusal::Other(libc::EIO),
         ];
         for refusal in all {

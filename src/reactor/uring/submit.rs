@@ -186,15 +186,6 @@ impl<M> Uring<M> {
         unsafe { self.ring.push(&entry, Token::new(Op::Accept, seat.generation, seat.seat)) };
     }
 
-    pub(super) fn submit_cancel_accepts(&mut self) {
-        for (seat, generation) in self.acceptor.armed() {
-            let accept = Token::new(Op::Accept, generation, seat).bits();
-            let entry = opcode::AsyncCancel::new(accept).build();
-            // SAFETY: points to no memory.
-            unsafe { self.ring.push(&entry, Token::new(Op::CancelAccept, 0, seat)) };
-        }
-    }
-
     /// Waits for our eventfd, by which threads without a ring wake us.
     pub(super) fn arm_wake(&mut self) {
         if std::mem::replace(&mut self.wake_armed, true) {
@@ -266,21 +257,6 @@ fn socket_for(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     Ok(socket)
-}
-
-/// Makes sure that the process may have so many open files: the kernel counts those of a ring's table as well.
-pub(super) fn allow_files(slots: u32) -> io::Result<()> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid place for one rlimit.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0 && limit.rlim_cur < u64::from(slots) {
-        if limit.rlim_max < u64::from(slots) {
-            return Err(Refusal::OpenFiles { needed: u64::from(slots), limit: limit.rlim_max }.into());
-        }
-        limit.rlim_cur = limit.rlim_max;
-        // SAFETY: `limit` is a valid rlimit. When it is refused, whoever needs the files is told.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
-    }
-    Ok(())
 }
 
 /// Makes room for `slots` sockets.

@@ -26,7 +26,6 @@ pub(super) enum Op {
     CancelReceive,
     /// Of all that a connection has under way.
     Cancel,
-    CancelAccept,
     /// Of all that the ring has under way.
     CancelAll,
     /// Our eventfd was written.
@@ -42,7 +41,7 @@ pub(super) enum Op {
 }
 
 impl Op {
-    const ALL: [Op; 17] = [
+    const ALL: [Op; 16] = [
         Op::Accept,
         Op::Receive,
         Op::Send,
@@ -53,7 +52,6 @@ impl Op {
         Op::Close,
         Op::CancelReceive,
         Op::Cancel,
-        Op::CancelAccept,
         Op::CancelAll,
         Op::Wake,
         Op::Woken,

@@ -31,6 +31,7 @@ impl<M> Uring<M> {
             self.deliver_messages(handler);
             self.deliver_completions(handler, &blocks);
             self.deliver_held(handler, &blocks);
+            self.acceptor.listeners.close_when_empty(self.now.mono_ns);
             let Some(deadline_ns) = handler.on_turn(self) else { break };
             self.end_lingering();
             self.replenish();
@@ -107,7 +108,7 @@ impl<M> Uring<M> {
     }
 
     fn arm_accepts(&mut self) {
-        if !self.acceptor.accepting || self.acceptor.rests_until_ns > self.now.mono_ns {
+        if !self.acceptor.listeners.are_open() || self.acceptor.rests_until_ns > self.now.mono_ns {
             return;
         }
         while self.acceptor.has_free_seat() {
@@ -144,9 +145,9 @@ impl<M> Uring<M> {
     /// When the loop itself or the handler wants the next turn.
     fn earliest(&self, handler_ns: u64) -> u64 {
         let linger_ns = self.table.first_lingering().map_or(u64::MAX, |(_, deadline_ns)| deadline_ns);
-        let rests = self.acceptor.accepting && self.acceptor.rests_until_ns > self.now.mono_ns;
+        let rests = self.acceptor.listeners.are_open() && self.acceptor.rests_until_ns > self.now.mono_ns;
         let accept_ns = if rests { self.acceptor.rests_until_ns } else { u64::MAX };
-        handler_ns.min(linger_ns).min(accept_ns)
+        handler_ns.min(linger_ns).min(accept_ns).min(self.acceptor.listeners.due_ns())
     }
 
     /// Looks for work without sleeping. `true`: there is some, or the deadline has come.

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::echo::Echo;
 use super::{Config, Note, Runtime, client, config, echo_through, pattern, start};
@@ -9,7 +10,7 @@ use super::{Config, Note, Runtime, client, config, echo_through, pattern, start}
 on_each_runtime!(
     two_thousand_connections_leave_every_slot_free,
     a_full_table_lets_clients_wait,
-    accepting_can_be_stopped_and_taken_up_again,
+    who_waits_is_taken_before_listening_ends,
 );
 
 pub(super) fn two_thousand_connections_leave_every_slot_free(runtime: impl Runtime) {
@@ -59,21 +60,25 @@ pub(super) fn a_full_table_lets_clients_wait(runtime: impl Runtime) {
     assert_eq!(echo.peers.len(), 4);
 }
 
-pub(super) fn accepting_can_be_stopped_and_taken_up_again(runtime: impl Runtime) {
-    let mut running = start(runtime, config(), Echo::default());
-    let mut first = client(running.address);
-    assert_eq!(echo_through(&mut first, b"on"), b"on");
-    running.expect(Note::Accepted);
-    running.tell(Note::Accepting(false));
-    running.settle();
-    let mut waiting = client(running.address);
-    waiting.write_all(b"off").unwrap();
-    assert_eq!(running.settle(), []);
-    assert_eq!(echo_through(&mut first, b"still"), b"still");
-    running.tell(Note::Accepting(true));
-    let mut back = [0; 3];
-    waiting.read_exact(&mut back).unwrap();
-    assert_eq!(&back, b"off");
-    running.expect(Note::Accepted);
+/// Clients in the backlog of a full table, too: they get the first slots that are free.
+pub(super) fn who_waits_is_taken_before_listening_ends(runtime: impl Runtime) {
+    let mut running = start(runtime, Config { connections_max: 3, ..config() }, Echo::default());
+    let mut streams: Vec<_> = (0..4).map(|_| client(running.address)).collect();
+    for stream in &mut streams[..3] {
+        assert_eq!(echo_through(stream, b"in"), b"in");
+    }
+    streams[3].write_all(b"me").unwrap();
+    assert_eq!(running.settle(), [Note::Accepted; 3]);
+    running.tell(Note::StopListening);
+    drop(streams.remove(0));
+    let mut back = [0; 2];
+    streams[2].read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"me");
+    assert_eq!(echo_through(&mut streams[0], b"still"), b"still");
+    let start = Instant::now();
+    while std::net::TcpStream::connect(running.address).is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it listens on");
+    }
+    assert_eq!(echo_through(&mut streams[1], b"as before"), b"as before");
     running.stop();
 }

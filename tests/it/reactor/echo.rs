@@ -77,7 +77,7 @@ impl Echo {
                 self.is_paused = false;
                 ids.for_each(|conn| io.resume_receive(conn));
             }
-            Note::Accepting(accepting) => io.set_accepting(accepting),
+            Note::StopListening => io.stop_listening(),
             Note::Ball(_) => io.post(ShardId::CONTROL, note).unwrap(),
             other => panic!("{other:?}"),
         }

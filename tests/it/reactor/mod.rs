@@ -33,7 +33,7 @@ enum Note {
     Stop,
     Pause,
     Resume,
-    Accepting(bool),
+    StopListening,
     Ball(u32),
     Close { abort: bool },
     Accepted,

@@ -15,7 +15,7 @@ const CASES: &[fn(Uring)] = &[
     bytes::sends_more_than_the_sockets_hold,
     accepting::two_thousand_connections_leave_every_slot_free,
     accepting::a_full_table_lets_clients_wait,
-    accepting::accepting_can_be_stopped_and_taken_up_again,
+    accepting::who_waits_is_taken_before_listening_ends,
     bytes::a_paused_connection_gets_little_and_loses_nothing,
     bytes::the_end_comes_after_the_bytes_before_it_even_when_paused,
     bytes::a_half_closed_client_still_gets_its_answer,

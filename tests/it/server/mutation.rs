@@ -211,13 +211,30 @@ impl Run {
         assert_eq!(gauges.jobs_free.value(), self.plan.jobs_max as u64);
         assert_eq!(gauges.buffers_small_free.value(), self.plan.small_buffers as u64);
         assert_eq!(gauges.buffers_large_free.value(), self.plan.large_buffers as u64);
-        let drain = pinion::reactor::Event::Message {
-            from: ShardId(u16::MAX),
-            message: Message::Drain { deadline_ns: u64::MAX },
-        };
-        self.shard.on_event(&mut self.io, drain);
+        self.drain(u64::MAX);
         assert!(self.shard.on_turn(&mut self.io).is_none(), "a drained shard ends");
+        assert_eq!(self.metrics.connections_cut.value(), 0);
     }
+
+    fn drain(&mut self, deadline_ns: u64) {
+        let message = Message::Drain { deadline_ns };
+        self.shard.on_event(&mut self.io, pinion::reactor::Event::Message { from: ShardId(u16::MAX), message });
+    }
+}
+
+#[test]
+fn who_takes_no_answer_before_the_drain_is_over_is_cut_and_counted() {
+    let mut run = Run::new(0, &super::ruleset(protocol::CONFIG));
+    run.io.open(&mut run.shard, [127, 0, 0, 1]);
+    run.io.receive(&mut run.shard, b"GET /robots.txt HTTP/1.1\r\nHost: example.net\r\n\r\n");
+    assert!(run.io.sent.starts_with(b"HTTP/1.1 "));
+    let deadline_ns = run.io.now.mono_ns + 1_000_000_000;
+    run.drain(deadline_ns);
+    for (now_ns, ends) in [(deadline_ns - 1, false), (deadline_ns, false), (deadline_ns + 1_000_000_000, true)] {
+        run.io.now.mono_ns = now_ns;
+        assert_eq!(run.shard.on_turn(&mut run.io).is_none(), ends, "at {now_ns}");
+    }
+    assert_eq!(run.metrics.connections_cut.value(), 1);
 }
 
 /// What must be answered to these bytes; whether the server closes after it; whether the last request is incomplete.

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pinion::config::file::Runtime;
+use pinion::reactor::listener;
 use pinion::ruleset::Ruleset;
 
 use super::partner::{Act, Partner, json};
@@ -151,9 +152,12 @@ fn a_server_that_ends_answers_what_waits(runtime: Runtime) {
     server.shards().drain(9_000_000_000);
     assert!(idle.try_receive().is_none(), "idle connections are closed");
     assert_eq!(server.gauge(|gauges| gauges.parked.value()), 8, "those who wait are not");
+    server.wait_until("nobody listens", |server| std::net::TcpStream::connect(server.address).is_err());
+    listener::check_unused(&[server.address]).expect("the next server can have the address");
     drop(guard);
     for mut client in parked {
-        assert_eq!(client.receive().ids("segments"), [100, 101]);
+        let reply = client.receive();
+        assert_eq!((reply.ids("segments"), reply.header("connection")), (vec![100, 101], Some("close")));
         assert!(client.try_receive().is_none(), "closed after the answer");
     }
     server.assert_quiet();
@@ -167,12 +171,13 @@ fn a_server_that_ends_waits_no_longer_than_it_may(runtime: Runtime) {
     let parked = park(&server, 3);
     let start = Instant::now();
     server.shards().drain(50_000_000);
-    let address = server.address;
-    let shards = server.shards.take().expect("it runs");
-    shards.join().expect("shards end well");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     for mut client in parked {
-        assert!(client.try_receive().is_none(), "cut off");
+        let reply = client.receive();
+        assert_eq!((reply.ids("segments"), reply.header("connection")), (vec![100], Some("close")), "what is known");
+        assert!(client.try_receive().is_none());
     }
-    assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens any more");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let metrics = server.metrics().to_vec();
+    server.shards.take().expect("it runs").join().expect("shards end well");
+    assert!(metrics.iter().all(|metrics| metrics.connections_cut.value() == 0));
 }

@@ -107,8 +107,12 @@ impl<M> Io for SimIo<M> {
         self.effects.push(Effect::Resume { conn });
     }
 
-    fn set_accepting(&mut self, accepting: bool) {
-        self.accepting = accepting;
+    fn stop_listening(&mut self) {
+        self.accepting = false;
+    }
+
+    fn is_listening(&self) -> bool {
+        self.accepting
     }
 
     fn post(&mut self, to: ShardId, message: M) -> Result<(), M> {

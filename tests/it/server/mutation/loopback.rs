@@ -50,7 +50,11 @@ impl Io for Loopback {
         self.paused = false;
     }
 
-    fn set_accepting(&mut self, _accepting: bool) {}
+    fn stop_listening(&mut self) {}
+
+    fn is_listening(&self) -> bool {
+        false
+    }
 
     fn post(&mut self, to: ShardId, _message: Message) -> Result<(), Message> {
         unreachable!("there is no other shard to tell: {to:?}")
