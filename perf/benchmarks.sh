@@ -13,6 +13,8 @@ if [[ "${1:-}" == --help ]]; then
     exit 0
 fi
 cd "$project_dir"
+# Needs no optimised program.
+[[ "${1:-}" == --list ]] && exec cargo run --quiet --locked -p loadtest -- bench --list
 
 # Rust programs alone are needed; the others make rows of the page.
 for pair in nginx:nginx strace:strace bpftrace:bpftrace taskset:util-linux; do
@@ -24,7 +26,6 @@ echo "building (release, whole-program optimisation: some minutes the first time
 cargo build --release --locked --bin pinion
 cargo build --release --locked -p loadtest
 program=target/release/loadtest
-[[ "${1:-}" == --list ]] && exec "$program" bench --list
 arguments=(--rounds "${ROUNDS:-3}" --seconds "$seconds" --warm-seconds "${WARM_SECONDS:-1.5}")
 [[ -z "${INTO:-}" ]] || arguments+=(--into "$INTO")
 [[ $# -gt 0 ]] || arguments+=(--resume)

@@ -57,24 +57,26 @@ attach() {
     fi
     local binary="${PINION:-$project_dir/target/release/pinion}"
     [[ -x "$binary" ]] || skip "no release binary: \`cargo build --release\`, or say PINION=path or a PID"
-    local folder port
+    local folder address
     folder="$(mktemp -d)"
     temporary+=("$folder")
-    # Ports that are likely to be free, so that a server which runs here already is left alone.
-    port=$((20000 + RANDOM % 20000))
-    sed -e "s/^listen = .*/listen = [\"127.0.0.1:$port\"]/" -e "s/^admin = .*/admin = \"127.0.0.1:$((port + 1))\"/" \
+    # The kernel chooses ports that are free.
+    sed -e 's/^listen = .*/listen = ["127.0.0.1:0"]/' -e 's/^admin = .*/admin = "127.0.0.1:0"/' \
         -e "s|^data_dir = .*|data_dir = \"$folder\"|" "$perf_dir/load.toml" >"$folder/pinion.toml"
     "$binary" serve --config "$folder/pinion.toml" >"$folder/log" 2>&1 &
     pid=$!
     own_pids+=("$pid")
-    url="${url:-http://127.0.0.1:$port/event?d_rtbd=json&d_cts=2&c_page=home&c_product=camera&c_price=120}"
+    metrics_address=""
     for _ in $(seq 100); do
-        # The admin port comes last.
-        (exec 3<>"/dev/tcp/127.0.0.1/$((port + 1))") 2>/dev/null && break
+        # The admin port is told last.
+        metrics_address="$(sed -n 's|^admin  *http://\([^/]*\)/.*|\1|p' "$folder/log")"
+        [[ -z "$metrics_address" ]] || break
         kill -0 "$pid" 2>/dev/null || fail "pinion ended at once: $(tail -1 "$folder/log")"
         sleep 0.1
     done
-    metrics_address="127.0.0.1:$((port + 1))"
+    [[ -n "$metrics_address" ]] || fail "pinion did not start within 10 s: $(tail -1 "$folder/log")"
+    address="$(sed -n 's|^serving http://\([^/]*\)/.*|\1|p' "$folder/log" | head -1)"
+    url="${url:-http://$address/event?d_rtbd=json&d_cts=2&c_page=home&c_product=camera&c_price=120}"
     command -v wrk >/dev/null 2>&1 ||
         skip "wrk is missing: install it with \`apt-get install wrk\`, or give the PID of a server under load"
     wrk -t1 -c"$connections" -d3600s "$url" >/dev/null 2>&1 &

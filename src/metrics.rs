@@ -1,9 +1,10 @@
 //! What the server counts. Each shard writes its own block, with plain relaxed loads and stores, since it is the only
 //! writer, and so does the post; the control thread only loads. No reader ever slows a writer down.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::limits::PARTNERS_MAX;
+use crate::ids::PartnerId;
 
 /// A number that one thread raises and any thread reads.
 #[derive(Debug, Default)]
@@ -234,8 +235,9 @@ counters! {
     }
 }
 
-/// One partner, as one shard sees it.
+/// One partner, as one shard sees it: on cache lines of its own, since the next one may be another shard's.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct PartnerMetrics {
     pub totals: PartnerTotals,
     /// From the call's start to its answer.
@@ -251,30 +253,24 @@ pub struct OptOutMetrics {
     pub gauges: OptOutGauges,
 }
 
-/// All that one shard counts.
-#[derive(Debug)]
+/// What all shards count of one partner. It is the partner's over all rulesets that have it.
+#[derive(Clone, Debug)]
+pub struct PartnerCounts {
+    pub id: PartnerId,
+    pub name: String,
+    pub shards: Box<[Arc<PartnerMetrics>]>,
+}
+
+/// All that one shard counts, but for partners.
+#[derive(Debug, Default)]
 pub struct ShardMetrics {
     pub totals: Totals,
     pub gauges: Gauges,
     /// From a request's last byte to its answer handed to the kernel. Time moves from turn to turn of the loop only, so
     /// what is answered in the turn of its arrival counts as 0.
     pub latency: Histogram,
-    /// By the partner's place in the ruleset.
-    pub partners: Box<[PartnerMetrics]>,
     /// Set when the shard ends: client connections that were still owed an answer.
     pub connections_cut: Counter,
-}
-
-impl Default for ShardMetrics {
-    fn default() -> ShardMetrics {
-        ShardMetrics {
-            totals: Totals::default(),
-            gauges: Gauges::default(),
-            latency: Histogram::default(),
-            partners: (0..PARTNERS_MAX).map(|_| PartnerMetrics::default()).collect(),
-            connections_cut: Counter::default(),
-        }
-    }
 }
 
 #[cfg(test)]

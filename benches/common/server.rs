@@ -94,7 +94,7 @@ impl Server {
         let setup = |id| Setup {
             id: ShardId(id),
             plan: plan(shards, visitors),
-            epoch: Box::new(Epoch::new(&ruleset, |_| Box::new([]))),
+            epoch: Box::new(Epoch::new(&ruleset, |_| Box::new([]), |_| Arc::default())),
             metrics: Arc::new(ShardMetrics::default()),
             secret: profiles::secret(),
             entropy: [1; 32],

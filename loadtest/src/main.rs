@@ -1,6 +1,7 @@
 //! The command line, and nothing else.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "a command line talks to a person")]
 
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -225,11 +226,13 @@ fn config(name: &str) -> Result<ExitCode, String> {
     let scenario = Scenario::load(name)?;
     let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
     let cores = Cores::share(scenario.server.shards);
-    print!(
-        "{}",
-        standard::config(&scenario, &cores.server, &vec![nobody; scenario.partners.len()], Path::new("pinion-load"))
-    );
-    Ok(ExitCode::SUCCESS)
+    let partners = vec![nobody; scenario.partners.len()];
+    let text = standard::config(&scenario, &cores.server, &partners, Path::new("pinion-load"));
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads the beginning alone has what they want.
+        Err(fault) if fault.kind() != ErrorKind::BrokenPipe => Err(fault.to_string()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 #[cfg(test)]

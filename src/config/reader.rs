@@ -225,7 +225,24 @@ fn add_fault(
         [name] if message.starts_with("missing field") => {
             faults.add(span, format!("`{name}` is missing"), format!("add `{name} = ...`: it has no default"));
         }
-        _ => faults.add_without_hint(span, message),
+        _ => faults.add_without_hint(span, in_words(message)),
+    }
+}
+
+/// What a value is to be, where serde names Rust's types.
+fn in_words(message: &str) -> String {
+    let expected = message.rsplit_once(", expected ").filter(|_| message.starts_with("invalid "));
+    let up_to = |most: u64| format!("this is to be a whole number from 0 to {most}");
+    match expected.map(|(_, expected)| expected) {
+        Some("u8") => up_to(u8::MAX.into()),
+        Some("u16") => up_to(u16::MAX.into()),
+        Some("u32") => up_to(u32::MAX.into()),
+        Some("u64") => up_to(i64::MAX as u64),
+        Some("f64") => "this is to be a number".to_owned(),
+        Some("a boolean") => "this is to be `true` or `false`".to_owned(),
+        Some("a string") => "this is to be a text in quotes".to_owned(),
+        Some("a sequence") => "this is to be a list".to_owned(),
+        _ => message.to_owned(),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::metrics;
-use crate::metrics::{ControlTotals, OptOutMetrics, ShardMetrics};
+use crate::metrics::{ControlTotals, OptOutMetrics, PartnerCounts, ShardMetrics};
 
 /// What the admin pages show.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub struct Admin {
     pub totals: ControlTotals,
     shards: Vec<Arc<ShardMetrics>>,
     opt_outs: Arc<OptOutMetrics>,
-    /// Names of the partners in use, in the order of the ruleset; a reload changes them.
-    partners: watch::Sender<Vec<String>>,
+    /// The partners in use; a reload changes them.
+    partners: watch::Sender<Vec<PartnerCounts>>,
     serving: AtomicBool,
     draining: AtomicBool,
 }
@@ -41,8 +41,8 @@ impl Admin {
         }
     }
 
-    pub fn set_partners(&self, names: Vec<String>) {
-        self.partners.send_replace(names);
+    pub fn set_partners(&self, partners: Vec<PartnerCounts>) {
+        self.partners.send_replace(partners);
     }
 
     /// All shards accept clients from now on.
@@ -99,6 +99,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
+    use crate::ids::PartnerId;
 
     async fn ask(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -125,7 +126,8 @@ mod tests {
     #[tokio::test]
     async fn metrics_name_the_partners_in_use() {
         let admin = Arc::new(Admin::new(vec![Arc::default()], Arc::default()));
-        admin.set_partners(vec!["swift".to_owned()]);
+        let swift = PartnerCounts { id: PartnerId(1), name: "swift".to_owned(), shards: [Arc::default()].into() };
+        admin.set_partners(vec![swift]);
         let address = serve("127.0.0.1:0".parse().unwrap(), router(admin)).await.unwrap();
         let answer = ask(address, "/metrics").await;
         assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");

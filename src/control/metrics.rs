@@ -9,18 +9,17 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::metrics::{ControlTotals, Histogram, OptOutMetrics, PartnerMetrics, ShardMetrics};
+use crate::metrics::{ControlTotals, Histogram, OptOutMetrics, PartnerCounts, PartnerMetrics, ShardMetrics};
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of all shards, of control and of who keeps opt-outs. `partners` names those in use, in the order of the
-/// ruleset.
+/// All metrics of all shards, of control, of who keeps opt-outs, and of the partners in use.
 pub fn exposition(
     shards: &[Arc<ShardMetrics>],
     control: &ControlTotals,
     opt_outs: &OptOutMetrics,
-    partners: &[String],
+    partners: &[PartnerCounts],
 ) -> String {
     let mut text = Exposition { text: String::with_capacity(64 * 1024) };
     text.family("build_info", Kind::Gauge, "Always 1; the label says which version runs.");
@@ -38,12 +37,9 @@ pub fn exposition(
 
     let every: Vec<Labelled<'_, PartnerMetrics>> = partners
         .iter()
-        .enumerate()
-        .flat_map(|(index, name)| {
-            every.iter().map(move |(labels, shard)| {
-                let labels = labels.iter().copied().chain([("partner", name.as_str())]).collect();
-                (labels, &shard.partners[index])
-            })
+        .flat_map(|partner| {
+            let shards = numbers.iter().zip(&partner.shards);
+            shards.map(|(number, counts)| (vec![("shard", number.as_str()), ("partner", &partner.name)], &**counts))
         })
         .collect();
     text.values(&every, Kind::Counter, "partner_", |partner| partner.totals.values().collect());
@@ -167,6 +163,12 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
+    use crate::ids::PartnerId;
+
+    /// Of two shards.
+    fn partner(id: u32, name: &str) -> PartnerCounts {
+        PartnerCounts { id: PartnerId(id), name: name.to_owned(), shards: [Arc::default(), Arc::default()].into() }
+    }
 
     fn two_shards() -> Vec<Arc<ShardMetrics>> {
         let shards = [ShardMetrics::default(), ShardMetrics::default()];
@@ -176,8 +178,6 @@ mod tests {
         for ns in [500, 1_023, 1_024, 50_000_000, u64::MAX] {
             shards[0].latency.record(ns.min(1 << 36));
         }
-        shards[1].partners[1].totals.late.increment();
-        shards[1].partners[1].waited.record(2_000_000_000);
         shards.map(Arc::new).into()
     }
 
@@ -186,7 +186,10 @@ mod tests {
         control.reloads.add(4);
         let opt_outs = OptOutMetrics::default();
         opt_outs.gauges.opt_outs_room.set(5);
-        exposition(&two_shards(), &control, &opt_outs, &["swift".to_owned(), "odd \"name\"\\".to_owned()])
+        let partners = [partner(1, "swift"), partner(2, "odd \"name\"\\")];
+        partners[1].shards[1].totals.late.increment();
+        partners[1].shards[1].waited.record(2_000_000_000);
+        exposition(&two_shards(), &control, &opt_outs, &partners)
     }
 
     /// Name with labels -> value.
@@ -206,7 +209,6 @@ mod tests {
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"odd \\\"name\\\"\\\\\"}"], 1.0);
         assert_eq!(samples["pinion_partner_late_total{shard=\"1\",partner=\"swift\"}"], 0.0);
         assert_eq!((samples["pinion_opt_outs_room"], samples["pinion_opt_outs_log_failures_total"]), (5.0, 0.0));
-        assert!(!text.contains("partner=\"\""), "places without a partner are not shown");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod secret;
 pub mod server;
 pub mod shards;
 
+mod owners;
 mod post;
 mod rules;
 mod sizes;

@@ -78,6 +78,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_is_asked_for_again_keeps_what_was_known() {
+        let mut name = Name::new(PartnerId(1), "no such host", 81);
+        name.addresses = ["10.0.0.1:81".parse().unwrap()].into();
+        let before = [Name::new(PartnerId(1), "other host", 81), name];
+        let mut again = Name::new(PartnerId(2), "no such host", 81).with_addresses_of(&before);
+        assert!(again.refresh().await.is_err());
+        assert_eq!(again.addresses, before[1].addresses);
+        assert!(Name::new(PartnerId(1), "no such host", 82).with_addresses_of(&before).addresses.is_empty());
+    }
+
+    #[tokio::test]
     async fn a_failure_keeps_what_was_known() {
         let mut name = Name::new(PartnerId(1), "no such host", 81);
         name.addresses = ["10.0.0.1:81".parse().unwrap()].into();

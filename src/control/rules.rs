@@ -51,10 +51,6 @@ impl Rules {
         self.names.clone()
     }
 
-    pub(super) fn partner_names(&self) -> Vec<String> {
-        self.ruleset.partners.iter().map(|partner| partner.name.clone()).collect()
-    }
-
     /// Where a partner is, as far as is known now.
     pub(super) fn addresses(&self, index: PartnerIndex) -> Box<[SocketAddr]> {
         let partner = self.ruleset.partners[usize::from(index.0)].id;

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::admin::{self, Admin};
 use super::cores::Layout;
+use super::owners::Owners;
 use super::rules::Rules;
 use super::shards::{Launch, Shards};
 use super::{say, secret, sizes};
@@ -21,6 +22,7 @@ use crate::demo;
 use crate::identity::Secret;
 use crate::reactor::uring::Without;
 use crate::ruleset::Ruleset;
+use crate::shard::Plan;
 
 /// How often whether the shards are all there is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -111,18 +113,22 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
     let loaded = text.load()?;
     let secret = secret::of(&loaded.file.server).map_err(|error| error.to_string())?;
     let (ruleset, file) = loaded.into_ruleset(&secret, 1);
+    let mut owners = Owners::default();
+    owners.take(&ruleset)?;
     let layout = Layout::of(&file.server);
     say::news(format_args!("pinion {}, {layout}", env!("CARGO_PKG_VERSION")));
     // What a demo's visitors want is over when it ends.
     let data_dir = matches!(options, Options::Serve { .. }).then(|| file.server.data_dir.clone());
-    let starting = start(file.clone(), data_dir, ruleset, layout, secret.clone(), reactor);
+    let plan = sizes::plan(&file, layout.shards())?;
+    let pooled_max = plan.pooled_max();
+    let starting = start(file.clone(), plan, data_dir, ruleset, layout, secret.clone(), reactor);
     let Some(started) = signals.unless_told_to_end(starting).await else {
         say::news("ended before it served");
         return Ok(());
     };
     let (rules, shards) = started?;
     let admin = Arc::new(Admin::new(shards.metrics.clone(), Arc::clone(&shards.opt_outs)));
-    admin.set_partners(rules.partner_names());
+    admin.set_partners(shards.partners.clone());
     let bound = admin::serve(file.server.admin, admin::router(Arc::clone(&admin))).await;
     let bound = bound.map_err(|error| format!("admin address {}: {error}", file.server.admin))?;
     if shards.runtime == Runtime::Glommio {
@@ -139,18 +145,19 @@ async fn serve(options: &Options, reactor: Reactor) -> Result<(), String> {
         Options::Serve { config } => config.clone(),
         Options::Demo(_) => None,
     };
-    Server { shards, rules, coming: None, admin, signals, secret, config, server: file.server }.tend().await
+    let server = file.server;
+    Server { shards, rules, coming: None, admin, signals, secret, config, server, owners, pooled_max }.tend().await
 }
 
 async fn start(
     file: File,
+    plan: Plan,
     data_dir: Option<PathBuf>,
     ruleset: Ruleset,
     layout: Layout,
     secret: Secret,
     reactor: Reactor,
 ) -> Result<(Rules, Shards), String> {
-    let plan = sizes::plan(&file, layout.shards())?;
     let numbers = sizes::numbers(&plan);
     say::news(memory_plan(&numbers).trim_end());
     sizes::warning(&numbers).into_iter().for_each(say::warning);
@@ -189,6 +196,9 @@ struct Server {
     /// The file that SIGHUP reads again.
     config: Option<PathBuf>,
     server: file::Server,
+    owners: Owners,
+    /// Partner connections of one shard that a ruleset may come to.
+    pooled_max: usize,
 }
 
 /// A config that is to be the next one.
@@ -223,16 +233,21 @@ impl Server {
         self.drain().await
     }
 
-    /// The config file, read again. A file with faults changes nothing.
+    /// The config file, read again. One with faults, or that moves ids between accounts, changes nothing.
     fn read_again(&mut self) {
         let Some(path) = &self.config else {
             say::warning("there is no config file to read again");
             return;
         };
-        match ConfigText::read(Some(path)).and_then(|text| text.load()) {
-            Ok(loaded) => {
-                let epoch = self.rules.ruleset.epoch + 1;
-                let (ruleset, file) = loaded.into_ruleset(&self.secret, epoch);
+        let epoch = self.rules.ruleset.epoch + 1;
+        let read = ConfigText::read(Some(path)).and_then(|text| {
+            let (ruleset, file) = text.load()?.into_ruleset(&self.secret, epoch);
+            self.owners.take(&ruleset)?;
+            Ok((ruleset, file))
+        });
+        match read {
+            Ok((ruleset, file)) => {
+                self.warn_of_pools(&ruleset);
                 let rules = tokio::spawn(Rules::new(ruleset, self.rules.names()));
                 // Names may take long. One that still waits for them is given up for this one.
                 self.coming = Some(Coming { rules, server: file.server });
@@ -249,7 +264,7 @@ impl Server {
         self.coming = None;
         self.rules = rules;
         self.shards.load(&self.rules.ruleset, &|partner| self.rules.addresses(partner));
-        self.admin.set_partners(self.rules.partner_names());
+        self.admin.set_partners(self.shards.partners.clone());
         self.admin.totals.reloads.increment();
         self.server.drain_s = server.drain_s;
         say::news(format_args!("config read again: ruleset {}", self.rules.ruleset.epoch));
@@ -257,6 +272,18 @@ impl Server {
         if !fixed.is_empty() {
             let keys = fixed.join(", ");
             say::warning(format_args!("[server] {keys}: what changed there waits for the next start"));
+        }
+    }
+
+    /// Places for connections were counted at start.
+    fn warn_of_pools(&self, ruleset: &Ruleset) {
+        let pooled: usize = ruleset.partners.iter().map(|partner| partner.pool.connections_max).sum();
+        if pooled > self.pooled_max {
+            let pooled_max = self.pooled_max;
+            say::warning(format_args!(
+                "partners' `max_connections` come to {pooled}, and each core has room for {pooled_max} since the \
+                 start: beyond that, lookups are skipped until the next one"
+            ));
         }
     }
 

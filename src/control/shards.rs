@@ -13,7 +13,7 @@ use super::say;
 use crate::config::file::Runtime;
 use crate::identity::{OptOut, Secret};
 use crate::ids::{PartnerId, PartnerIndex, ShardId};
-use crate::metrics::{OptOutMetrics, ShardMetrics};
+use crate::metrics::{OptOutMetrics, PartnerCounts, PartnerMetrics, ShardMetrics};
 use crate::reactor::mailbox::{Endpoint, mesh};
 use crate::reactor::{clocks, glommio, listener, open_files, uring};
 use crate::ruleset::Ruleset;
@@ -50,6 +50,8 @@ pub struct Shards {
     post: Post,
     threads: Vec<JoinHandle<io::Result<()>>>,
     pub metrics: Vec<Arc<ShardMetrics>>,
+    /// What they count of the partners of the latest ruleset, in its order.
+    pub partners: Vec<PartnerCounts>,
     pub opt_outs: Arc<OptOutMetrics>,
     /// Where they listen.
     pub addresses: Vec<SocketAddr>,
@@ -91,13 +93,14 @@ impl Shards {
         let listeners = launch.listeners.clone();
         let kept = post.metrics();
         let (threads, metrics) = (Vec::new(), Vec::new());
-        let mut shards = Shards { post, threads, metrics, opt_outs: kept, addresses: listeners, runtime };
+        let partners = counted(&launch.ruleset, &[], plan.shards);
+        let mut shards = Shards { post, threads, metrics, partners, opt_outs: kept, addresses: listeners, runtime };
         for endpoint in endpoints {
             let metrics = Arc::new(ShardMetrics::default());
             let setup = Setup {
                 id: endpoint.id(),
                 plan,
-                epoch: Box::new(Epoch::new(&launch.ruleset, addresses)),
+                epoch: Box::new(Epoch::new(&launch.ruleset, addresses, metrics_of(&shards.partners, endpoint.id()))),
                 metrics: Arc::clone(&metrics),
                 secret: launch.secret.clone(),
                 entropy: launch.entropy,
@@ -148,18 +151,20 @@ impl Shards {
 
     /// A new ruleset, for all shards.
     pub fn load(&mut self, ruleset: &Arc<Ruleset>, addresses: &dyn Fn(PartnerIndex) -> Box<[SocketAddr]>) {
-        self.tell(|| Message::Epoch(Box::new(Epoch::new(ruleset, addresses))));
+        self.partners = counted(ruleset, &self.partners, self.threads.len() as u16);
+        let epoch = |shard| Epoch::new(ruleset, addresses, metrics_of(&self.partners, shard));
+        self.tell(|shard| Message::Epoch(Box::new(epoch(shard))));
     }
 
     /// A partner's addresses, resolved anew.
     pub fn move_partner(&mut self, partner: PartnerId, addresses: &[SocketAddr]) {
-        self.tell(|| Message::Addresses { partner, addresses: addresses.into() });
+        self.tell(|_| Message::Addresses { partner, addresses: addresses.into() });
     }
 
     /// From now on no new clients; shards end when all is answered, or after `patience_ns`.
     pub fn drain(&mut self, patience_ns: u64) {
         let deadline_ns = clocks::read_mono_ns().saturating_add(patience_ns);
-        self.tell(|| Message::Drain { deadline_ns });
+        self.tell(|_| Message::Drain { deadline_ns });
     }
 
     /// How many rulesets shards have sent back to be freed since the last call, counted for each shard.
@@ -189,9 +194,24 @@ impl Shards {
         result
     }
 
-    fn tell(&mut self, message: impl Fn() -> Message) {
-        (0..self.threads.len() as u16).for_each(|shard| self.post.tell(ShardId(shard), message()));
+    fn tell(&self, message: impl Fn(ShardId) -> Message) {
+        (0..self.threads.len() as u16).map(ShardId).for_each(|shard| self.post.tell(shard, message(shard)));
     }
+}
+
+/// What is counted of a ruleset's partners: of those that there were before, as it was. One that left is forgotten
+/// with the last ruleset that has it.
+fn counted(ruleset: &Ruleset, before: &[PartnerCounts], shards: u16) -> Vec<PartnerCounts> {
+    let counts = |id| match before.iter().find(|known| known.id == id) {
+        Some(known) => known.shards.clone(),
+        None => (0..shards).map(|_| Arc::default()).collect(),
+    };
+    let partners = ruleset.partners.iter();
+    partners.map(|new| PartnerCounts { id: new.id, name: new.name.clone(), shards: counts(new.id) }).collect()
+}
+
+fn metrics_of(partners: &[PartnerCounts], shard: ShardId) -> impl Fn(PartnerIndex) -> Arc<PartnerMetrics> {
+    move |index| Arc::clone(&partners[usize::from(index.0)].shards[usize::from(shard.0)])
 }
 
 /// Reads the opt-outs that hold, and starts who keeps the next ones. What is held stays held, whatever `plan` says.
@@ -199,7 +219,7 @@ fn keep_opt_outs(launch: &Launch, plan: &mut Plan, mailbox: Endpoint<Message>) -
     let Some(folder) = &launch.data_dir else {
         return Ok((Arc::new([]), Post::start(mailbox, Keeper::new((), plan.shards, 0, plan.opt_outs_max))?));
     };
-    let (log, recovered) = Log::open(folder, clocks::read().wall_ms)?;
+    let (log, recovered) = Log::open(folder, &launch.secret, clocks::read().wall_ms)?;
     if recovered.damaged > 0 {
         say::warning(format_args!("{} damaged records in the log of opt-outs are lost", recovered.damaged));
     }

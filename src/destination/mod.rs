@@ -21,7 +21,8 @@ use crate::template::{Encoding, MacroValues, Rendered, Sink, Template, Writer};
 use settings::{CookieDestination, UrlDestination};
 
 impl Destinations {
-    /// Adds the cookies for a visitor who is in `segments` (ascending). `is_allowed` judges a destination's vendor.
+    /// Adds the cookies for a visitor who is in `segments` (ascending). `is_allowed` judges a destination's vendor. A
+    /// cookie without one stays between the page's own site and the operator, whose consent whoever asks has seen to.
     pub fn cookie_entries(
         &self,
         segments: &[SegmentId],
@@ -30,8 +31,9 @@ impl Destinations {
         values: &impl MacroValues,
         entries: &mut Entries,
     ) {
+        let is_allowed = |vendor: Option<u16>| vendor.is_none() || is_allowed(vendor);
         let is_meant = |cookie: &&CookieDestination| {
-            cookie.conditions.are_met(occasion, &is_allowed) && cookie.pages.contain(occasion.page_host)
+            cookie.conditions.are_met(occasion, is_allowed) && cookie.pages.contain(occasion.page_host)
         };
         for cookie in self.cookies.iter().filter(is_meant) {
             entries.push_cookie(cookie.ttl_days, |out| cookie.write(segments, values, out));

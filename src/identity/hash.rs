@@ -21,7 +21,7 @@ use crate::ids::{DataSourceId, ShardId};
 use crate::limits::DECLARED_ID_BYTES_MAX;
 
 /// 128 bits that place a key. The same key has the same hash for as long as the secret lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyedHash(u128);
 
 struct Bits {

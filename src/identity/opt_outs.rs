@@ -8,7 +8,7 @@ use super::hash::{KeyedHash, TableHash};
 use super::uuid::Uuid;
 
 /// What one opt-out is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OptOut {
     /// A device, for all accounts.
     Device(Uuid),

@@ -69,6 +69,11 @@ impl Secret {
         Generator::from_seed(self.derive("generator", &context))
     }
 
+    /// Tells this secret from others, and nothing else of it.
+    pub fn fingerprint(&self) -> u128 {
+        u128::from_le_bytes(first_half(self.derive("fingerprint", b"")))
+    }
+
     fn derive(&self, label: &str, context: &[u8]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         mac.update(label.as_bytes());
@@ -116,6 +121,13 @@ mod tests {
     fn debug_does_not_tell() {
         let secret = Secret::from_bytes([0xab; 32]);
         assert!(!format!("{secret:?}").contains("ab"));
+    }
+
+    /// Logs of opt-outs hold it.
+    #[test]
+    fn a_fingerprint_is_the_secrets_for_ever() {
+        assert_eq!(Secret::from_bytes([7; 32]).fingerprint(), 0xf7dbdf5b_2319e0b4_9713997c_48ad9b6d);
+        assert_ne!(Secret::from_bytes([7; 32]).fingerprint(), Secret::from_bytes([8; 32]).fingerprint());
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl TraitCatalog {
         }
     }
 
+    /// All traits, in no order, and whose they are.
+    pub fn owned(&self) -> impl Iterator<Item = (TraitId, AccountIndex)> {
+        self.places.iter().flatten().map(|(id, info)| (*id, info.account))
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }

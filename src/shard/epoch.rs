@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Message, Shard};
 use crate::ids::{AccountIndex, PartnerId, PartnerIndex, ShardId};
+use crate::metrics::PartnerMetrics;
 use crate::partner::addresses::Addresses;
 use crate::partner::health::Health;
 use crate::partner::pool::Pool;
@@ -46,11 +47,17 @@ pub(super) struct PartnerRuntime {
     pub pool: Pool<ConnId>,
     pub health: Health,
     pub addresses: Addresses,
+    /// The partner's over all rulesets, wherever in them it stands.
+    pub metrics: Arc<PartnerMetrics>,
 }
 
 impl Epoch {
     /// Allocates all that using `ruleset` needs.
-    pub fn new(ruleset: &Arc<Ruleset>, addresses: impl Fn(PartnerIndex) -> Box<[SocketAddr]>) -> Epoch {
+    pub fn new(
+        ruleset: &Arc<Ruleset>,
+        addresses: impl Fn(PartnerIndex) -> Box<[SocketAddr]>,
+        metrics: impl Fn(PartnerIndex) -> Arc<PartnerMetrics>,
+    ) -> Epoch {
         let scratch = ruleset.accounts.iter().map(|account| AccountScratch {
             matcher: account.matcher.scratch(),
             program: account.program.scratch(),
@@ -60,6 +67,7 @@ impl Epoch {
             pool: Pool::new(partner.pool),
             health: Health::default(),
             addresses: Addresses::new(addresses(PartnerIndex(index as u16))),
+            metrics: metrics(PartnerIndex(index as u16)),
         });
         Epoch {
             rules: Arc::new(Arc::clone(ruleset)),
@@ -102,6 +110,14 @@ impl Epochs {
             return &mut self.current;
         }
         self.previous.as_deref_mut().filter(|epoch| epoch.number() == number).expect("an epoch in use is kept")
+    }
+
+    /// What a partner of such an epoch has come to.
+    pub(super) fn metrics(&self, number: u64, index: PartnerIndex) -> &PartnerMetrics {
+        let is_current = self.current.number() == number;
+        let epoch = if is_current { Some(&self.current) } else { self.previous.as_ref() };
+        let epoch = epoch.filter(|epoch| epoch.number() == number).expect("an epoch in use is kept");
+        &epoch.partners[usize::from(index.0)].metrics
     }
 }
 

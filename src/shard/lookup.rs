@@ -87,6 +87,8 @@ impl Lookup {
 /// Why a call ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
+    /// There was no place for one more connection: our doing, not the partner's.
+    Room,
     Connect,
     Reset,
     Protocol,
@@ -131,7 +133,7 @@ impl Shard {
         partner: &Partner,
         deadline_ns: u64,
     ) -> Option<bool> {
-        let totals = self.partner_totals(index);
+        let totals = self.partner_totals(values.prepared.rules.epoch, index);
         if !values.prepared.may_use(partner) {
             totals.skipped_consent.increment();
             return None;
@@ -174,7 +176,7 @@ impl Shard {
         let now_ns = io.now().mono_ns;
         let epoch = values.prepared.rules.epoch;
         if let Some(call) = self.calls.find(values.uuid(), index) {
-            self.partner_totals(index).shared.increment();
+            self.partner_totals(epoch, index).shared.increment();
             let lookup = self.calls.value_mut(call).filter(|lookup| lookup.epoch == epoch)?;
             if waits_until_ns.is_some_and(|until_ns| lookup.extend(until_ns, now_ns)) {
                 self.timers.set(self.plan.timer_of_call(call.slot), lookup.timeout_ns);
@@ -184,7 +186,7 @@ impl Shard {
         let random = self.generator.u32();
         let runtime = self.epochs.of(epoch).partner(index);
         let (has_address, admission) = (!runtime.addresses.is_empty(), runtime.health.admit(now_ns, random));
-        let totals = self.partner_totals(index);
+        let totals = self.partner_totals(epoch, index);
         if !has_address {
             totals.skipped_address.increment();
             return None;
@@ -231,6 +233,7 @@ impl Shard {
         left: &mut TimeLeft,
         index: PartnerIndex,
     ) -> Option<Buffer> {
+        let epoch = values.prepared.rules.epoch;
         let values = values.with_timeout_ms(left.ms());
         let mut room = self.buffers.take(0);
         while let Some(mut buffer) = room {
@@ -249,12 +252,12 @@ impl Shard {
                 }
                 Rendered::Skipped => {
                     self.buffers.give_back(buffer);
-                    self.partner_totals(index).skipped_macro.increment();
+                    self.partner_totals(epoch, index).skipped_macro.increment();
                     return None;
                 }
             }
         }
-        self.partner_totals(index).skipped_cap.increment();
+        self.partner_totals(epoch, index).skipped_cap.increment();
         None
     }
 
@@ -267,7 +270,7 @@ impl Shard {
             Acquired::Open => self.upstream_open(io, epoch, index),
             Acquired::Queue => {}
             Acquired::Full => {
-                self.partner_totals(index).skipped_cap.increment();
+                self.partner_totals(epoch, index).skipped_cap.increment();
                 self.forget(call);
                 return false;
             }
@@ -314,7 +317,7 @@ impl Shard {
             return;
         }
         let epoch = lookup.epoch;
-        self.partner_totals(index).timeouts.increment();
+        self.partner_totals(epoch, index).timeouts.increment();
         self.epochs.of(epoch).partner(index).health.record(true);
     }
 
@@ -326,13 +329,15 @@ impl Shard {
         if failure == Failure::Timeout {
             self.mark_overdue(index, call);
         } else {
-            failure.counter(self.partner_totals(index)).increment();
-            if !failed {
+            failure.counter(self.partner_totals(epoch, index)).increment();
+            if !failed && failure != Failure::Room {
                 self.epochs.of(epoch).partner(index).health.record(true);
             }
         }
-        let rules = self.rules_of(epoch);
-        self.note_failure(io.now(), uuid, &rules, index);
+        if failure != Failure::Room {
+            let rules = self.rules_of(epoch);
+            self.note_failure(io.now(), uuid, &rules, index);
+        }
         self.tell_jobs(io, call, false);
         self.forget(call);
     }
@@ -354,27 +359,29 @@ impl Shard {
     /// Lets everybody who waits for a call go on.
     pub(super) fn tell_jobs<I: Io<Message = Message>>(&mut self, io: &mut I, call: CallId, answered: bool) {
         let Some((_, index)) = self.calls.key(call) else { return };
+        let epoch = self.calls.value(call).expect("a call has a value").epoch;
         while let Some(waiting) = self.calls.take_job(call) {
             let Some(job) = self.jobs.job_mut(waiting) else { continue };
             job.waiting &= !(1 << index.0);
             job.answered |= u64::from(answered) << index.0;
             let waited_ns = io.now().mono_ns - job.parked_ns;
             let is_last = job.waiting == 0;
-            self.metrics.partners[index.0 as usize].waited.record(waited_ns);
+            self.epochs.metrics(epoch, index).waited.record(waited_ns);
             if is_last {
                 self.resume(io, waiting);
             }
         }
     }
 
-    pub(super) fn partner_totals(&self, index: PartnerIndex) -> &PartnerTotals {
-        &self.metrics.partners[index.0 as usize].totals
+    pub(super) fn partner_totals(&self, epoch: u64, index: PartnerIndex) -> &PartnerTotals {
+        &self.epochs.metrics(epoch, index).totals
     }
 }
 
 impl Failure {
     fn counter(self, totals: &PartnerTotals) -> &Counter {
         match self {
+            Failure::Room => &totals.skipped_cap,
             Failure::Connect => &totals.errors_connect,
             Failure::Reset => &totals.errors_reset,
             Failure::Protocol => &totals.errors_protocol,

@@ -290,11 +290,11 @@ impl Shard {
         }
     }
 
-    /// Calls that failed in the middle of something else.
+    /// Calls that found no place for a connection in the middle of something else.
     fn settle_failures<I: Io<Message = Message>>(&mut self, io: &mut I) {
         while let Some(slot) = self.failed.pop_front() {
             if let Some(call) = self.calls.id_at(slot) {
-                self.call_failed(io, call, Failure::Connect);
+                self.call_failed(io, call, Failure::Room);
             }
         }
     }

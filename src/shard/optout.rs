@@ -242,8 +242,13 @@ impl Shard {
         arrival: &Arrival<'_>,
         opt_outs: &[OptOut],
     ) -> Progress {
-        let is_new = |one: &&OptOut| !self.opt_outs.contains(**one);
-        let fresh: SmallVec<[OptOut; OPT_OUTS_PER_CALL_MAX]> = opt_outs.iter().filter(is_new).copied().collect();
+        let mut fresh: SmallVec<[OptOut; OPT_OUTS_PER_CALL_MAX]> = SmallVec::new();
+        // Cookies and parameters often name one device: it is kept, and counts, once.
+        for &one in opt_outs {
+            if !self.opt_outs.contains(one) && !fresh.contains(&one) {
+                fresh.push(one);
+            }
+        }
         if fresh.is_empty() {
             return Progress::Held;
         }

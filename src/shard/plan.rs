@@ -8,6 +8,11 @@ pub(super) const LARGE_BUFFERS_MAX: usize = 256;
 const JOBS_MAX: usize = 4_096;
 /// Partner calls that one shard may have under way.
 const CALLS_MAX: usize = 4_096;
+/// Partner calls that there is room for however few connections partners have at start.
+const CALLS_MIN: usize = 256;
+/// Connections that the pools of one ruleset may come to, however few partners there are at start: a reload can add
+/// some. This is one pool of the usual size.
+const POOLED_MIN: usize = 256;
 /// Errands to persons' profiles at other shards that one shard may have under way.
 const ERRANDS_MAX: usize = 256;
 /// Opt-outs that there is room for unless the operator says otherwise.
@@ -46,9 +51,10 @@ impl Plan {
     /// the id map may take. `partner_connections` is the sum of the partners' pools of one shard.
     pub fn new(shards: u16, connections_max: usize, memory_max_bytes: usize, partner_connections: usize) -> Plan {
         let clients_max = (connections_max / usize::from(shards)).max(16);
-        let upstreams_max = partner_connections.clamp(1, CALLS_MAX);
+        // Twice: a ruleset that was replaced keeps its connections until the last of its calls has ended.
+        let upstreams_max = 2 * partner_connections.clamp(POOLED_MIN, CALLS_MAX);
         let jobs_max = JOBS_MAX.min(clients_max.max(64));
-        let calls_max = CALLS_MAX.min(upstreams_max * 4);
+        let calls_max = (partner_connections * 4).clamp(CALLS_MIN, CALLS_MAX);
         let errands_max = if shards > 1 { ERRANDS_MAX.min(jobs_max) } else { 0 };
         let memory_bytes = memory_max_bytes / usize::from(shards);
         Plan {
@@ -72,6 +78,11 @@ impl Plan {
         }
     }
 
+    /// Connections that the pools of one ruleset may come to, with as many to spare for the ruleset before it.
+    pub fn pooled_max(&self) -> usize {
+        self.upstreams_max / 2
+    }
+
     pub(super) fn timer_of_job(&self, slot: u32) -> u32 {
         slot
     }
@@ -91,5 +102,18 @@ impl Plan {
     /// Memory that all shards' buffers take, in bytes.
     pub fn buffer_bytes(&self) -> usize {
         usize::from(self.shards) * (self.small_buffers * BUFFER_SMALL_BYTES + self.large_buffers * BUFFER_LARGE_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_rulesets_have_places_for_their_connections() {
+        let of = |partner_connections| Plan::new(2, 1_024, 64 << 20, partner_connections);
+        assert_eq!((of(300).upstreams_max, of(300).pooled_max(), of(300).calls_max), (600, 300, 1_200));
+        assert_eq!((of(0).pooled_max(), of(0).calls_max), (POOLED_MIN, CALLS_MIN), "a reload can add a partner");
+        assert_eq!(of(1 << 20).pooled_max(), CALLS_MAX);
     }
 }

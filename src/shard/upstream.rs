@@ -76,12 +76,13 @@ impl Shard {
         let runtime = self.epochs.of(epoch).partner(index);
         let address = runtime.addresses.take_next(now_ns);
         let Some((address, conn)) = address.and_then(|address| Some((address, io.connect(address)?))) else {
+            // No place of ours is free.
             if let Some(call) = runtime.pool.connect_failed(now_ns) {
                 self.fail_later(call);
             }
             return;
         };
-        self.partner_totals(index).connections_opened.increment();
+        self.partner_totals(epoch, index).connections_opened.increment();
         self.upstream_count += 1;
         let connect_ms = self.rules_of(epoch).partners[index.0 as usize].connect_ms;
         let slot = conn.slot as usize - self.plan.clients_max;
@@ -171,7 +172,7 @@ impl Shard {
         upstream.answered = false;
         upstream.served += 1;
         let reused = upstream.served > 1;
-        let totals = self.partner_totals(index);
+        let totals = self.partner_totals(epoch, index);
         totals.calls.increment();
         totals.bytes_sent.add(request.len() as u64);
         totals.connections_reused.add(u64::from(reused));
@@ -208,8 +209,8 @@ impl Shard {
                 return;
             }
         }
-        let index = upstream.partner;
-        self.partner_totals(index).bytes_received.add(bytes.len() as u64);
+        let (epoch, index) = (upstream.epoch, upstream.partner);
+        self.partner_totals(epoch, index).bytes_received.add(bytes.len() as u64);
         if !self.buffers.append(&mut self.upstreams[slot].received, bytes) {
             self.upstream_failed(io, conn, Failure::Size);
             return;
@@ -274,8 +275,9 @@ impl Shard {
         let Some((_, index)) = self.calls.key(call) else { return };
         let lookup = self.calls.value_mut(call).expect("a call has a value");
         lookup.conn = None;
+        let epoch = lookup.epoch;
         if lookup.has_time(io.now().mono_ns) {
-            self.partner_totals(index).retries.increment();
+            self.partner_totals(epoch, index).retries.increment();
             self.send_again(io, call, Failure::Reset);
         } else {
             self.call_failed(io, call, Failure::Reset);
@@ -352,7 +354,7 @@ impl Shard {
         let lookup = self.calls.value(call).expect("an answer's call is in the table");
         let (epoch, overdue, failed) = (lookup.epoch, lookup.overdue, lookup.failed);
         let (started_ns, sent_ns, promised_ns) = (lookup.started_ns, lookup.sent_ns, lookup.promised_ns);
-        self.metrics.partners[index.0 as usize].latency.record(now.mono_ns - started_ns);
+        self.epochs.metrics(epoch, index).latency.record(now.mono_ns - started_ns);
         let field = |range: &Option<std::ops::Range<usize>>| range.clone().map(|range| &bytes[range]);
         let rules = self.rules_of(epoch);
         let partner = &rules.partners[index.0 as usize];

@@ -413,12 +413,12 @@ impl Shard {
         let (uuid, index) = self.calls.key(call).expect("a call has a key");
         let rules = self.rules_of(self.calls.value(call).expect("a call has a value").epoch);
         let partner = &rules.partners[index.0 as usize];
-        self.count_answer(index, late);
+        self.count_answer(rules.epoch, index, late);
         if partner.shadow {
             return;
         }
         if self.is_device_out(uuid) {
-            self.partner_totals(index).late_dropped.increment();
+            self.partner_totals(rules.epoch, index).late_dropped.increment();
             return;
         }
         let mut profile = self.take_profile();
@@ -428,7 +428,7 @@ impl Shard {
             self.place(now, &rules, partner.account, &mut profile);
             self.store_profile(now, &mut profile);
         } else {
-            self.partner_totals(index).late_dropped.increment();
+            self.partner_totals(rules.epoch, index).late_dropped.increment();
         }
         self.profile = Some(profile);
     }
@@ -457,7 +457,7 @@ impl Shard {
         };
         let texts = answer.segments().map(|segment| segment.text).chain(answer.signal_texts());
         let dropped = profile.set_partner(partner.id, outcome, unix_s, fresh_until_s, texts);
-        self.partner_totals(index).segments_dropped.add(dropped as u64);
+        self.partner_totals(rules.epoch, index).segments_dropped.add(dropped as u64);
         if let Some(id) = answer.partner_id() {
             let key = self.id_hash.declared(partner.data_source, id);
             let may_keep = rules.may_use_ids(partner.data_source, partner.account) && !self.is_id_out(key);
@@ -468,9 +468,9 @@ impl Shard {
         self.partner_answer = Some(answer);
     }
 
-    fn count_answer(&mut self, index: PartnerIndex, late: bool) {
+    fn count_answer(&mut self, epoch: u64, index: PartnerIndex, late: bool) {
         let answer = self.partner_answer.as_ref().expect("it was just read");
-        let totals = &self.metrics.partners[index.0 as usize].totals;
+        let totals = self.partner_totals(epoch, index);
         match answer.kind {
             AnswerKind::Known => totals.hits.increment(),
             AnswerKind::NothingKnown => totals.empties.increment(),

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use pinion::config::file::Runtime;
 use pinion::ids::{PartnerId, PartnerIndex, ShardId};
-use pinion::limits::PARTNERS_MAX;
 use pinion::metrics::PartnerTotals;
 
 use crate::allocator::{Watch, seal};
@@ -235,9 +234,8 @@ fn assert_all_happened(server: &Server) {
         ("reused connections", |totals| totals.connections_reused.value()),
     ];
     for (name, number) in partners {
-        let of =
-            |index: usize| server.metrics().iter().map(|metrics| number(&metrics.partners[index].totals)).sum::<u64>();
-        if (0..PARTNERS_MAX).map(of).sum::<u64>() == 0 {
+        let of = |index| server.partner_total(index, number);
+        if (0..server.partners().len()).map(of).sum::<u64>() == 0 {
             idle.push(name);
         }
     }

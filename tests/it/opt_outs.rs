@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use pinion::control::opt_outs::log::RECORD_BYTES;
+
 use super::server::{Connection, Reply};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pinion");
@@ -99,6 +101,13 @@ fn configured(name: &str, opt_outs_max: usize) -> (Folder, PathBuf, PathBuf) {
     (folder, data_dir, config)
 }
 
+/// Why a server that can't start doesn't.
+fn refusal(config: &Path) -> String {
+    let ended = Command::new(PROGRAM).arg("serve").arg("--config").arg(config).output().unwrap();
+    assert!(!ended.status.success());
+    String::from_utf8(ended.stderr).unwrap()
+}
+
 #[test]
 fn an_acknowledged_opt_out_survives_a_kill() {
     let (_folder, data_dir, config) = configured("opt-outs", 2);
@@ -106,18 +115,24 @@ fn an_acknowledged_opt_out_survives_a_kill() {
     assert_eq!(program.errors(ONE), None);
     let answer = program.get(&format!("/demoptout?d_rtbd=json&d_uuid={ONE}"));
     assert_eq!((answer.status, &answer.json()["d_optout"][0]), (200, &"global".into()));
-    let other = Command::new(PROGRAM).arg("serve").arg("--config").arg(&config).output().unwrap();
-    let told = String::from_utf8(other.stderr).unwrap();
+    let told = refusal(&config);
     assert!(told.contains("another server uses this folder"), "{told}");
     drop(program);
 
-    // The next one was being written as the power went.
+    // The same one came twice at a time, and the next one was being written as the power went.
+    let whole = fs::read(data_dir.join("opt-outs")).unwrap();
+    assert_eq!(whole.len(), 3 * RECORD_BYTES, "a name, a fingerprint, an opt-out");
     let mut log = OpenOptions::new().append(true).open(data_dir.join("opt-outs")).unwrap();
+    log.write_all(&whole[2 * RECORD_BYTES..]).unwrap();
     log.write_all(&[0xa5; 20]).unwrap();
     let Some(program) = Program::start(&config) else { return };
     assert_eq!(program.errors(ONE).as_deref(), Some("171"));
     assert_eq!(program.errors(TWO), None);
-    assert_eq!(program.get(&format!("/demoptout.jpg?d_uuid={TWO}")).status, 200);
+    // Named three times, kept once: there is room for no more.
+    let cookies = format!("Cookie: demdex={TWO}; dpm={TWO}\r\n");
+    let mut client = Connection::to(program.data);
+    assert_eq!(client.get("shop.example.net", &format!("/demoptout.jpg?d_uuid={TWO}"), &cookies).status, 200);
+    assert_eq!(fs::metadata(data_dir.join("opt-outs")).unwrap().len(), 5 * RECORD_BYTES as u64);
     assert_eq!(program.errors(TWO).as_deref(), Some("171"));
     // There is no room for a third: the browser is told to keep it, and nobody that it was done.
     let refused = program.get(&format!("/demoptout.jpg?d_uuid={THREE}"));
@@ -129,6 +144,19 @@ fn an_acknowledged_opt_out_survives_a_kill() {
     let Some(program) = Program::start(&config) else { return };
     let errors = [ONE, TWO, THREE].map(|uuid| program.errors(uuid));
     assert_eq!(errors, [Some("171".to_owned()), Some("171".to_owned()), None]);
+    drop(program);
+
+    // Under another secret they would not hold.
+    let secret = fs::read(data_dir.join("secret")).unwrap();
+    fs::remove_file(data_dir.join("secret")).unwrap();
+    let told = refusal(&config);
+    assert!(told.contains("this file is gone, and with another secret the 2 opt-outs"), "{told}");
+    fs::write(data_dir.join("secret"), "07".repeat(32)).unwrap();
+    let told = refusal(&config);
+    assert!(told.contains("the secret is not the one under which these 2 opt-outs were kept"), "{told}");
+    fs::write(data_dir.join("secret"), secret).unwrap();
+    let Some(program) = Program::start(&config) else { return };
+    assert_eq!(program.errors(TWO).as_deref(), Some("171"));
 }
 
 /// As on a full disk: what can't be kept is refused, and who runs the server hears of it, once.

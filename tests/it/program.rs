@@ -1,5 +1,6 @@
 //! The program as it is used: started, asked, told to end.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
@@ -128,12 +129,83 @@ fn a_config_is_checked() {
     for part in ["memory plan", "highest lookup rates", " HTTP/1.1\nHost: "] {
         assert!(told.contains(part), "{told}");
     }
+    assert!(told.contains("X-Api-Key: ****") && !told.contains("an-example-key"), "{told}");
     let wrong = run(&["check", "--config", &format!("{folder}/tests/cases/config/bad/references.toml")]);
     let told = String::from_utf8(wrong.stderr).unwrap();
     assert_eq!((wrong.status.code(), wrong.stdout.len()), (Some(1), 0));
     assert!(told.contains("--> ") && told.contains("bad/references.toml:"), "{told}");
     assert_eq!(run(&["check"]).status.code(), Some(0), "the embedded default is right");
     assert_eq!(run(&["check", "--config", "no such file"]).status.code(), Some(1));
+}
+
+const RELOADED: &str = r#"
+[server]
+listen = ["127.0.0.1:0"]
+admin = "127.0.0.1:0"
+base_domain = "example.net"
+shards = 1
+memory_max = "16MiB"
+connections_max = 64
+[[account]]
+alias = "one"
+organisation = "A1@AdobeOrg"
+[[account]]
+alias = "two"
+organisation = "B2@AdobeOrg"
+[[data_source]]
+id = 10
+account = "one"
+name = "site"
+[[data_source]]
+id = 20
+account = "two"
+name = "site"
+[[trait]]
+id = 1
+name = "seen"
+data_source = 10
+"#;
+
+/// One account never gets another's visitors, and what a reload can't bring about is told.
+#[test]
+fn a_reload_is_told_what_it_can_not_do() {
+    let folder = std::env::temp_dir().join(format!("pinion-program-reload-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("pinion.toml");
+    let text = RELOADED.replace("shards = 1\n", &format!("shards = 1\ndata_dir = {folder:?}\n"));
+    fs::write(&config, &text).unwrap();
+    let mut process = Command::new(PROGRAM)
+        .arg("serve")
+        .arg("--config")
+        .arg(&config)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut news = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut warnings = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let demo = Demo { process, addresses: Vec::new() };
+    if !news.any(|line| line.starts_with("admin ")) {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no server: {:?}", warnings.next());
+        return;
+    }
+    let reload = |text: &str| {
+        fs::write(&config, text).unwrap();
+        let id = demo.process.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    };
+    reload(&text.replace("data_source = 10", "data_source = 20"));
+    assert!(warnings.any(|line| line == "trait 1 belongs to `A1@AdobeOrg` and would go to `B2@AdobeOrg`."));
+    let partner = "[[partner]]\nid = 1\nname = \"wide\"\naccount = \"one\"\ndata_source = 10\n\
+                   url = \"http://127.0.0.1:9/\"\nmax_connections = 300\n";
+    reload(&format!("{text}{partner}"));
+    assert!(warnings.any(|line| line.contains("`max_connections` come to 300, and each core has room for 256")));
+    assert!(
+        news.any(|line| line.starts_with("config read again: ruleset 2.")),
+        "the one that was refused has no number"
+    );
+    assert_eq!(demo.end("-TERM"), Some(0));
+    let _ = fs::remove_dir_all(&folder);
 }
 
 /// Whatever keeps it from serving, it is one line and an exit code.

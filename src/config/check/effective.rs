@@ -3,11 +3,12 @@
 use toml::Spanned;
 
 use super::super::compile::{COOKIE_SEPARATOR_DEFAULT, COOKIE_TTL_DAYS_DEFAULT};
-use super::super::file::{Account, Destination, DestinationKind, DestinationTag, File};
+use super::super::file::{Account, Destination, DestinationKind, DestinationTag, File, Partner};
+use super::hidden::{hidden_header, hidden_keys};
 use crate::limits::TRAIT_TTL_DAYS_DEFAULT;
 
-/// As TOML that could be loaded again, but for secrets, which are not shown. Keys without a value of any kind stay
-/// out.
+/// As TOML that could be loaded again, but for secrets, which are not shown, and partners' keys, which are stars. What
+/// has no value of any kind stays out.
 pub fn effective_config(file: &File) -> String {
     let mut file = file.clone();
     let accounts = std::mem::take(&mut file.accounts);
@@ -26,6 +27,7 @@ pub fn effective_config(file: &File) -> String {
     }
     file.accounts = accounts;
     file.destinations.iter_mut().for_each(fill_destination);
+    file.partners.iter_mut().for_each(hide);
     let hidden = [
         (file.server.secret.is_some(), "`secret`"),
         (file.accounts.iter().any(|account| account.token.is_some()), "`token`"),
@@ -36,6 +38,12 @@ pub fn effective_config(file: &File) -> String {
         .map(|(_, key)| format!("# {key} is set and not shown.\n"))
         .collect();
     hidden + &toml::to_string(&file).expect("what was read from TOML can be written as TOML")
+}
+
+/// Takes out what only the partner and we are to know.
+fn hide(partner: &mut Partner) {
+    partner.headers.values_mut().for_each(|value| *value.get_mut() = hidden_header(value.get_ref()));
+    *partner.url.get_mut() = hidden_keys(partner.url.get_ref());
 }
 
 fn fill_destination(entry: &mut Destination) {

@@ -87,7 +87,7 @@ fn round(runtime: Runtime, name: &str, faulty: SocketAddr, expected: &Expected) 
         let start = Instant::now();
         let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2", "");
         let took = start.elapsed().as_secs_f64() * 1e3;
-        let timeouts = |partner: usize| server.metrics()[0].partners[partner].totals.timeouts.value();
+        let timeouts = |partner: usize| server.partner(partner).totals.timeouts.value();
         if timeouts(1) > 0 || !expected.waits && timeouts(0) > 0 {
             return None;
         }
@@ -98,8 +98,8 @@ fn round(runtime: Runtime, name: &str, faulty: SocketAddr, expected: &Expected) 
         took_ms.push(took);
     }
     assert_eq!(healthy.requests(), CALLS, "{name}");
-    server.wait_until(name, |server| (expected.counts)(&server.metrics()[0].partners[0].totals) == CALLS);
-    let totals = &server.metrics()[0].partners[0].totals;
+    server.wait_until(name, |server| (expected.counts)(&server.partner(0).totals) == CALLS);
+    let totals = &server.partner(0).totals;
     let failures = [
         &totals.errors_connect,
         &totals.errors_reset,
@@ -112,7 +112,7 @@ fn round(runtime: Runtime, name: &str, faulty: SocketAddr, expected: &Expected) 
     ];
     let counted: u64 = failures.iter().map(|counter| counter.value()).sum();
     assert_eq!(counted, CALLS, "{name}: counted as one thing each: {totals:?}");
-    assert_eq!(server.metrics()[0].partners[1].totals.hits.value(), CALLS, "{name}");
+    assert_eq!(server.partner(1).totals.hits.value(), CALLS, "{name}");
     drop(client);
     server.assert_quiet();
     // Idle ones go after 60 ms; what else was open would stay.
@@ -249,7 +249,7 @@ fn a_call_on_a_dead_idle_connection_is_repeated_once(runtime: Runtime) {
         let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2", "");
         assert_eq!(reply.ids("segments"), [101, 102]);
     }
-    let totals = &server.metrics()[0].partners[0].totals;
+    let totals = &server.partner(0).totals;
     assert_eq!((totals.retries.value(), totals.errors_reset.value(), totals.hits.value()), (2, 0, 3));
     assert_eq!((totals.connections_opened.value(), totals.connections_reused.value()), (3, 2));
 
@@ -258,7 +258,7 @@ fn a_call_on_a_dead_idle_connection_is_repeated_once(runtime: Runtime) {
     let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2", "");
     assert_eq!(reply.ids("segments"), [102]);
     assert_eq!((totals.retries.value(), totals.errors_reset.value()), (3, 1));
-    let healthy_totals = &server.metrics()[0].partners[1].totals;
+    let healthy_totals = &server.partner(1).totals;
     assert_eq!((healthy_totals.connections_opened.value(), healthy_totals.connections_reused.value()), (1, 3));
     drop(client);
     server.assert_quiet();
@@ -295,7 +295,7 @@ fn a_dead_address_among_several_costs_no_call(runtime: Runtime) {
             let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2", "");
             assert_eq!(reply.ids("segments"), segments, "{list:?}");
         }
-        let totals = &server.metrics()[0].partners[0].totals;
+        let totals = &server.partner(0).totals;
         assert_eq!((totals.errors_connect.value(), totals.hits.value()), (errors, VISITS - errors), "{list:?}");
         // One that failed is left alone for a second, as long as there is another.
         let seconds = start.elapsed().as_secs() + 1;

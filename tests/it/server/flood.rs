@@ -81,7 +81,7 @@ fn round(runtime: Runtime) -> (f64, f64) {
     println!(
         "flood: {:.0} answers/s over {connections} connections, {} calls of the slow partner",
         answered as f64 / LASTS.as_secs_f64(),
-        server.metrics()[0].partners[0].totals.calls.value(),
+        server.partner(0).totals.calls.value(),
     );
     report("same account", &flooded);
     report("other account", &quiet);

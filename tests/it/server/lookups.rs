@@ -38,7 +38,7 @@ fn visit_with(client: &mut Connection, visitor: u64, parameters: &str, headers: 
 }
 
 fn total(server: &Server, number: impl Fn(&PartnerTotals) -> u64) -> u64 {
-    server.metrics().iter().map(|metrics| number(&metrics.partners[0].totals)).sum()
+    server.partner_total(0, number)
 }
 
 /// An answer that comes when the guard is dropped.
@@ -161,7 +161,7 @@ fn a_background_partner_delays_nobody(runtime: Runtime) {
     server.wait_until("the answer", |server| total(server, |totals| totals.hits.value()) == 1);
     assert_eq!(visit(&mut client, 1).ids("segments"), [101]);
     assert_eq!((partner.requests(), total(&server, |totals| totals.late.value())), (1, 0));
-    assert_eq!(server.metrics()[0].partners[0].waited.filled().count(), 0, "nobody waited");
+    assert_eq!(server.partner(0).waited.filled().count(), 0, "nobody waited");
     drop(client);
     server.assert_quiet();
 }
@@ -214,7 +214,7 @@ fn answers_are_cached_for_their_time(runtime: Runtime) {
         assert!(start.elapsed() < Duration::from_secs(10), "cached for ever");
         thread::sleep(Duration::from_millis(20));
     }
-    let empties = server.metrics()[0].partners[1].totals.empties.value();
+    let empties = server.partner(1).totals.empties.value();
     assert_eq!((total(&server, |totals| totals.hits.value()), empties), (lasting.requests(), negative.requests()));
     drop(client);
     server.assert_quiet();

@@ -25,7 +25,7 @@ use pinion::control::shards::{Launch, Shards};
 use pinion::http::response::{Answer, ResponseParser};
 use pinion::identity::Secret;
 use pinion::ids::{PartnerIndex, ShardId};
-use pinion::metrics::{Gauges, ShardMetrics, Totals};
+use pinion::metrics::{Gauges, PartnerCounts, PartnerMetrics, PartnerTotals, ShardMetrics, Totals};
 use pinion::reactor::uring::Without;
 use pinion::ruleset::Ruleset;
 use pinion::shard::Plan;
@@ -52,6 +52,8 @@ pub struct Options {
     pub without: Without,
     /// What profiles and ids may take, of all shards together.
     pub memory_bytes: usize,
+    /// Partner connections of one shard; none: what the plan says.
+    pub upstreams_max: Option<usize>,
 }
 
 impl Options {
@@ -64,6 +66,7 @@ impl Options {
             on_ready: None,
             without: Without::default(),
             memory_bytes: 64 << 20,
+            upstreams_max: None,
         }
     }
 }
@@ -96,6 +99,7 @@ impl Server {
         let ruleset = ruleset(config);
         let connections = ruleset.partners.iter().map(|partner| partner.pool.connections_max).sum();
         let plan = Plan::new(options.shards, options.connections_max, options.memory_bytes, connections);
+        let plan = Plan { upstreams_max: options.upstreams_max.unwrap_or(plan.upstreams_max), ..plan };
         let launch = Launch {
             runtime: options.runtime,
             ruleset: Arc::clone(&ruleset),
@@ -125,6 +129,20 @@ impl Server {
 
     pub fn metrics(&self) -> &[Arc<ShardMetrics>] {
         &self.shards.as_ref().expect("it runs until it is dropped").metrics
+    }
+
+    /// What the first shard counts of a partner, by its place in the ruleset.
+    pub fn partner(&self, index: usize) -> &PartnerMetrics {
+        &self.partners()[index].shards[0]
+    }
+
+    pub fn partners(&self) -> &[PartnerCounts] {
+        &self.shards.as_ref().expect("it runs until it is dropped").partners
+    }
+
+    /// A number of one partner over all shards.
+    pub fn partner_total(&self, index: usize, number: impl Fn(&PartnerTotals) -> u64) -> u64 {
+        self.partners()[index].shards.iter().map(|metrics| number(&metrics.totals)).sum()
     }
 
     /// A number over all shards.

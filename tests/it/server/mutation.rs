@@ -123,7 +123,7 @@ impl Run {
         let shard = Shard::new(Setup {
             id: ShardId(0),
             plan,
-            epoch: Box::new(Epoch::new(ruleset, |_| Box::default())),
+            epoch: Box::new(Epoch::new(ruleset, |_| Box::default(), |_| Arc::default())),
             metrics: Arc::clone(&metrics),
             secret: super::secret(),
             entropy: random.bytes32(),

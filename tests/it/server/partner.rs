@@ -86,9 +86,10 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64, heard: &
     let mut served = 0;
     while let Some(request) = read_request(&mut stream, &mut pending) {
         keep(request, &mut heard.lock().expect("no holder panics"));
+        let act = acts.lock().expect("no holder panics").clone();
+        // From now on another act is for others.
         counted.fetch_add(1, SeqCst);
         served += 1;
-        let act = acts.lock().expect("no holder panics").clone();
         let written = match act {
             Act::Answer(delay, bytes) => {
                 thread::sleep(delay);

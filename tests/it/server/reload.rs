@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pinion::config::file::Runtime;
+use pinion::metrics::{PartnerCounts, PartnerTotals};
 use pinion::reactor::listener;
 use pinion::ruleset::Ruleset;
 
@@ -68,6 +69,9 @@ fn collect(server: &mut Server, mut retired: usize, expected: usize) {
 on_each_runtime!(
     parked_requests_finish_by_the_rules_they_began_with,
     rules_change_under_load_without_a_lost_call,
+    rules_change_while_all_connections_are_busy,
+    a_partner_keeps_its_counts_wherever_it_stands,
+    what_finds_no_place_is_not_held_against_the_partner,
     a_server_that_ends_answers_what_waits,
     a_server_that_ends_waits_no_longer_than_it_may,
 );
@@ -104,6 +108,103 @@ fn parked_requests_finish_by_the_rules_they_began_with(runtime: Runtime) {
     server.assert_quiet();
     server
         .wait_until("old connections closed", |server| server.gauge(|gauges| gauges.partner_connections.value()) <= 1);
+}
+
+fn rules_change_while_all_connections_are_busy(runtime: Runtime) {
+    const CONNECTIONS: u64 = 8;
+    let config = |segment| config(segment) + "max_connections = 8\nqueue_max = 0\n";
+    let lock = Arc::default();
+    let guard = Mutex::lock(&lock).expect("no holder panics");
+    let partner = Partner::start(Act::Held(Arc::clone(&lock), json(PHOTO)));
+    let options = Options { partners: vec![partner.address], connections_max: 64, ..Options::on(runtime) };
+    let mut server = Server::start(&config(101), options);
+    let parked = park(&server, CONNECTIONS);
+    server.wait_until("all connections busy", |_| partner.requests() == CONNECTIONS);
+
+    load(&mut server, &super::ruleset_of_epoch(&config(202), 2), partner.address);
+    server.wait_until("the new rules", |server| server.gauge(|gauges| gauges.epoch.value()) == 2);
+    partner.set(Act::Answer(Duration::ZERO, json(PHOTO)));
+    let mut client = server.connect();
+    for _ in 0..20 {
+        assert_eq!(visit(&mut client).ids("segments"), [100, 202]);
+    }
+    drop(guard);
+    for mut client in parked {
+        assert_eq!(client.receive().ids("segments"), [100, 101]);
+    }
+    let totals = |number: fn(&PartnerTotals) -> u64| number(&server.partner(0).totals);
+    assert_eq!(totals(|totals| totals.hits.value()), CONNECTIONS + 20);
+    let failed = |totals: &PartnerTotals| {
+        totals.errors_connect.value() + totals.skipped_health.value() + totals.skipped_cap.value()
+    };
+    assert_eq!(totals(failed), 0);
+    drop(client);
+    server.assert_quiet();
+}
+
+fn a_partner_keeps_its_counts_wherever_it_stands(runtime: Runtime) {
+    let lock = Arc::default();
+    let (mut server, partner, guard) = start(runtime, &lock, 1);
+    let mut parked = park(&server, 1);
+    server.wait_until("the partner asked", |_| partner.requests() == 1);
+    partner.set(Act::Answer(Duration::ZERO, json(PHOTO)));
+    let mut client = server.connect();
+    (0..3).for_each(|_| assert_eq!(visit(&mut client).ids("segments"), [100, 101]));
+
+    // A second one stands before it from now on.
+    let second = Partner::start(Act::Answer(Duration::ZERO, json(PHOTO)));
+    let text = config(101);
+    let (before, first) = text.split_once("[[partner]]").expect("there is a partner");
+    let front = first.replace("id = 1\n", "id = 2\n").replace("\"photo\"", "\"second\"");
+    let text = format!("{before}[[partner]]{front}[[partner]]{first}");
+    let addresses = [second.address, partner.address];
+    let both = super::ruleset_of_epoch(&text, 2);
+    server.shards().load(&both, &move |index| [addresses[usize::from(index.0)]].into());
+    server.wait_until("the new rules", |server| server.gauge(|gauges| gauges.epoch.value()) == 2);
+    let named = |server: &Server| -> Vec<(u32, u64, u64)> {
+        let counts = |partner: &PartnerCounts| {
+            let waited = partner.shards[0].waited.filled().map(|(_, count)| count).sum();
+            (partner.id.0, partner.shards[0].totals.hits.value(), waited)
+        };
+        server.partners().iter().map(counts).collect()
+    };
+    assert_eq!(named(&server), [(2, 0, 0), (1, 3, 3)]);
+    visit(&mut client);
+    // What began under the old rules counts for whom it was asked.
+    drop(guard);
+    parked.remove(0).receive();
+    assert_eq!(named(&server), [(2, 1, 1), (1, 5, 5)]);
+
+    load(&mut server, &ruleset(101, 3), partner.address);
+    server.wait_until("the first alone", |server| server.gauge(|gauges| gauges.epoch.value()) == 3);
+    assert_eq!(visit(&mut client).ids("segments"), [100, 101]);
+    assert_eq!(named(&server), [(1, 6, 6)]);
+    drop(client);
+    server.assert_quiet();
+}
+
+fn what_finds_no_place_is_not_held_against_the_partner(runtime: Runtime) {
+    let lock = Arc::default();
+    let guard = Mutex::lock(&lock).expect("no holder panics");
+    let partner = Partner::start(Act::Held(Arc::clone(&lock), json(PHOTO)));
+    let options = Options { partners: vec![partner.address], upstreams_max: Some(2), ..Options::on(runtime) };
+    let server = Server::start(&config(101), options);
+    let parked = park(&server, 2);
+    server.wait_until("all places taken", |_| partner.requests() == 2);
+    let mut client = server.connect();
+    for _ in 0..50 {
+        assert_eq!(visit(&mut client).ids("segments"), [100], "at once, without the partner");
+    }
+    drop(guard);
+    for mut client in parked {
+        assert_eq!(client.receive().ids("segments"), [100, 101]);
+    }
+    assert_eq!(visit(&mut client).ids("segments"), [100, 101], "the partner counts as well as ever");
+    let totals = &server.partner(0).totals;
+    assert_eq!(totals.skipped_cap.value(), 50);
+    assert_eq!(totals.errors_connect.value() + totals.skipped_health.value(), 0);
+    drop(client);
+    server.assert_quiet();
 }
 
 fn rules_change_under_load_without_a_lost_call(runtime: Runtime) {

@@ -104,7 +104,7 @@ fn start(seed: u64, ruleset: &Arc<Ruleset>, secret: &Secret, durable: &Durable, 
     let mut metrics = Vec::new();
     let shards = (0..shard_count)
         .map(|id| {
-            let epoch = Epoch::new(ruleset, |partner| Box::new([addresses[partner.0 as usize]]));
+            let epoch = Epoch::new(ruleset, |partner| Box::new([addresses[partner.0 as usize]]), |_| Arc::default());
             let counted = Arc::new(ShardMetrics::default());
             metrics.push(Arc::clone(&counted));
             let shard = Shard::new(Setup {
