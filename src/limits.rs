@@ -134,7 +134,11 @@ pub const OPT_OUTS_MAX: u32 = 100_000_000;
 // ---- Partners (partners.md) ----
 
 pub const PARTNERS_MAX: usize = 64;
+/// Addresses that a partner's name may stand for; more are not used.
+pub const PARTNER_ADDRESSES_MAX: usize = 64;
 pub const PARTNER_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// How often a request may say how much time is left.
+pub const PARTNER_TIMES_MAX: usize = 4;
 /// Status line and headers of an answer, those of interim (1xx) answers before it included.
 pub const PARTNER_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The status line alone, in bytes.

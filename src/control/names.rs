@@ -7,13 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::ids::PartnerId;
+use crate::limits::PARTNER_ADDRESSES_MAX;
 
 /// How often names are resolved anew.
 pub const REFRESH: Duration = Duration::from_secs(30);
 /// A name that takes longer counts as not resolved this time.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Addresses of one partner that are used.
-const ADDRESSES_MAX: usize = 64;
 
 /// One partner's name, and what it last stood for.
 #[derive(Clone, Debug)]
@@ -62,7 +61,7 @@ fn sorted(found: impl Iterator<Item = SocketAddr>) -> Box<[SocketAddr]> {
     let mut addresses: Vec<SocketAddr> = found.collect();
     addresses.sort_unstable();
     addresses.dedup();
-    addresses.truncate(ADDRESSES_MAX);
+    addresses.truncate(PARTNER_ADDRESSES_MAX);
     addresses.into()
 }
 

@@ -2,6 +2,7 @@
 //! many calls there are. Nothing here moves bytes or reads a clock; `shard` does both.
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod answer;
 pub mod calls;
 pub mod format;
@@ -13,5 +14,6 @@ pub mod request;
 pub mod segment_traits;
 pub mod settings;
 pub mod time;
+pub mod time_left;
 pub mod url;
 pub mod wrapper;

@@ -60,7 +60,8 @@ impl<C: Copy + Eq> Pool<C> {
             idle: Vec::with_capacity(limits.connections_max),
             busy: 0,
             connecting: 0,
-            waiters: VecDeque::with_capacity(limits.connections_max + limits.queue_max),
+            // Besides those in the queue: who has a connection coming up, and who lost one.
+            waiters: VecDeque::with_capacity(2 * limits.connections_max + limits.queue_max),
             refill_after_ns: 0,
         }
     }
@@ -83,15 +84,20 @@ impl<C: Copy + Eq> Pool<C> {
         Acquired::Queue
     }
 
-    /// A call lost its connection and is to be sent again, ahead of all others, on a new one. `true`: the caller opens
-    /// one, which is counted as connecting; `false`: no more may be open.
-    pub fn retry(&mut self, call: u32) -> bool {
-        if self.open_count() >= self.limits.connections_max {
-            return false;
+    /// A call lost its connection and is to be sent again, ahead of all others: on a new one, or when no more may be
+    /// open, on whichever is free first.
+    pub fn retry(&mut self, call: u32) -> Acquired<C> {
+        let may_open = self.open_count() < self.limits.connections_max;
+        if !may_open && let Some(idle) = self.idle.pop() {
+            self.busy += 1;
+            return Acquired::Use(idle.conn);
+        }
+        if self.waiters.len() == self.waiters.capacity() {
+            return Acquired::Full;
         }
         self.waiters.push_front(call);
-        self.connecting += 1;
-        true
+        self.connecting += usize::from(may_open);
+        if may_open { Acquired::Open } else { Acquired::Queue }
     }
 
     /// A call gave up waiting. `false`: it did not wait.
@@ -226,6 +232,25 @@ mod tests {
     }
 
     #[test]
+    fn who_lost_a_connection_comes_first() {
+        let mut pool = Pool::new(PoolLimits { connections_max: 1, ..LIMITS });
+        assert_eq!((pool.acquire(1), pool.connected('a', 0)), (Acquired::Open, Some(1)));
+        assert_eq!(pool.acquire(2), Acquired::Queue);
+        pool.discard('a');
+        assert_eq!(pool.retry(1), Acquired::Open);
+        assert!(!pool.wants_open(0), "the place is taken");
+        assert_eq!((pool.connected('b', 0), pool.release('b', 0)), (Some(1), Some(2)));
+        // The place is given away before the request is back.
+        assert_eq!(pool.acquire(3), Acquired::Queue);
+        pool.discard('b');
+        assert!(pool.wants_open(0));
+        assert_eq!(pool.retry(2), Acquired::Queue);
+        assert_eq!((pool.connected('c', 0), pool.release('c', 0)), (Some(2), Some(3)));
+        // Given away, and idle again meanwhile.
+        assert_eq!((pool.release('c', 0), pool.retry(4)), (None, Acquired::Use('c')));
+    }
+
+    #[test]
     fn a_failed_connection_fails_one_call() {
         let mut pool: Pool<char> = Pool::new(LIMITS);
         assert_eq!(
@@ -257,6 +282,8 @@ mod tests {
         ConnectFailed,
         Release(u8),
         Discard(u8),
+        /// The call of a busy connection lost it.
+        Retry(u8),
         Pass(u8),
     }
 
@@ -268,6 +295,7 @@ mod tests {
             1 => Just(Step::ConnectFailed),
             3 => any::<u8>().prop_map(Step::Release),
             1 => any::<u8>().prop_map(Step::Discard),
+            1 => any::<u8>().prop_map(Step::Retry),
             1 => any::<u8>().prop_map(Step::Pass),
         ];
         proptest::collection::vec(step, 0..120)
@@ -354,6 +382,13 @@ mod tests {
                         };
                         pool.discard(conn);
                     }
+                    Step::Retry(at) if !model.busy.is_empty() => {
+                        let (conn, call) = model.busy.remove(usize::from(at) % model.busy.len());
+                        pool.discard(conn);
+                        model.connecting += 1;
+                        model.waiting.insert(0, call);
+                        prop_assert_eq!(pool.retry(call), Acquired::Open);
+                    }
                     Step::Pass(time) => {
                         now += u64::from(time);
                         while model.idle.first().is_some_and(|(_, since)| since + 50 <= now) {
@@ -370,8 +405,9 @@ mod tests {
                 prop_assert_eq!(pool.busy_count(), model.busy.len());
                 prop_assert_eq!(pool.connecting_count(), model.connecting);
                 prop_assert_eq!(pool.waiting_count(), model.waiting.len());
-                // Nobody waits while a connection is idle, or while there is room to open one.
-                prop_assert!(model.waiting.is_empty() || model.idle.is_empty());
+                // Nobody waits while a connection is idle, but who lost one and gets a new one; nor while there is room to
+                // open one.
+                prop_assert!(model.waiting.len() <= model.connecting || model.idle.is_empty());
                 prop_assert!(model.waiting.len() <= model.connecting || model.open() == connections_max);
                 prop_assert!(model.open() <= connections_max);
             }

@@ -1,16 +1,23 @@
 //! The request that goes out to a partner, written as a whole into a slice.
 
 use super::settings::{Body, Method, Partner, SentId, UserId};
+use super::time_left::TimeLeft;
 use crate::template::{Encoding, MacroValues, Rendered, Sink, Writer};
 
 /// Room for the body's length, which is known last; what it doesn't take is closed up.
 const LENGTH_PLACEHOLDER: &[u8] = b"000000";
 
 /// Writes head and body. A header whose value turns out empty is left out. The connection stays open, as it does by
-/// default.
-pub fn write_request(partner: &Partner, values: &impl MacroValues, out: &mut Writer<'_>) -> Rendered {
+/// default. `left` is to know the time that `values` tell; it learns where in the request that stands.
+pub fn write_request(
+    partner: &Partner,
+    values: &impl MacroValues,
+    left: &mut TimeLeft,
+    out: &mut Writer<'_>,
+) -> Rendered {
     let start = out.len();
-    match write_parts(partner, values, out) {
+    left.begin();
+    match write_parts(partner, values, left, out) {
         Ok(()) if !out.overflowed() => Rendered::Ok(out.len() - start),
         Ok(()) => undo(out, start, Rendered::Overflow),
         Err(stopped) => undo(out, start, stopped),
@@ -22,12 +29,17 @@ fn undo(out: &mut Writer<'_>, start: usize, rendered: Rendered) -> Rendered {
     rendered
 }
 
-fn write_parts(partner: &Partner, values: &impl MacroValues, out: &mut Writer<'_>) -> Result<(), Rendered> {
+fn write_parts(
+    partner: &Partner,
+    values: &impl MacroValues,
+    left: &mut TimeLeft,
+    out: &mut Writer<'_>,
+) -> Result<(), Rendered> {
     out.push(match partner.method {
         Method::Get => b"GET ",
         Method::Post => b"POST ",
     });
-    written(partner.target.render(values, Encoding::Percent, out))?;
+    written(partner.target.render_timed(values, Encoding::Percent, |at| left.note_in_head(at), out))?;
     out.push(b" HTTP/1.1\r\nHost: ");
     out.push(partner.url.authority.as_bytes());
     out.push(b"\r\nAccept-Encoding: identity\r\n");
@@ -35,7 +47,7 @@ fn write_parts(partner: &Partner, values: &impl MacroValues, out: &mut Writer<'_
         let before = out.len();
         out.push(name.as_bytes());
         out.push(b": ");
-        if written(value.render(values, Encoding::Header, out))? == 0 {
+        if written(value.render_timed(values, Encoding::Header, |at| left.note_in_head(at), out))? == 0 {
             out.truncate(before);
         } else {
             out.push(b"\r\n");
@@ -55,12 +67,14 @@ fn write_parts(partner: &Partner, values: &impl MacroValues, out: &mut Writer<'_
     match &partner.body {
         Body::None => {}
         Body::Template { template, encoding } => {
-            written(template.render(values, *encoding, out))?;
+            written(template.render_timed(values, *encoding, |at| left.note_in_body(at), out))?;
         }
-        Body::Default { user_id, sent_ids } => write_default_body(user_id, sent_ids, values, out)?,
+        Body::Default { user_id, sent_ids } => write_default_body(user_id, sent_ids, values, left, out)?,
     }
     if !out.overflowed() {
-        out.replace_with_decimal(length_at, LENGTH_PLACEHOLDER.len(), (out.len() - body_at) as u64);
+        let body_bytes = out.len() - body_at;
+        out.replace_with_decimal(length_at, LENGTH_PLACEHOLDER.len(), body_bytes as u64);
+        left.note_length(length_at, LENGTH_PLACEHOLDER.len(), body_bytes);
     }
     Ok(())
 }
@@ -78,6 +92,7 @@ fn write_default_body(
     user_id: &UserId,
     sent_ids: &[SentId],
     values: &impl MacroValues,
+    left: &mut TimeLeft,
     out: &mut Writer<'_>,
 ) -> Result<(), Rendered> {
     out.push(b"{\"segment_request_id\":\"");
@@ -101,7 +116,9 @@ fn write_default_body(
     text_member(out, "gpp", |sink| values.gpp(sink));
     text_member(out, "gpp_sid", |sink| values.gpp_sid(sink));
     out.push(b"}");
-    member(out, "tmax", (b"", b""), |sink| values.timeout_ms(sink));
+    out.push(b",\"tmax\":");
+    left.note_in_body(out.len());
+    values.timeout_ms(&mut Sink::new(out, Encoding::Json));
     out.push(b"}");
     Ok(())
 }
@@ -203,7 +220,7 @@ mod tests {
         let partner = Partner::compile(settings).unwrap();
         let mut room = [0; 2_048];
         let mut out = Writer::new(&mut room);
-        let rendered = write_request(&partner, values, &mut out);
+        let rendered = write_request(&partner, values, &mut TimeLeft::default(), &mut out);
         (rendered, String::from_utf8(out.bytes().to_vec()).unwrap())
     }
 
@@ -287,18 +304,19 @@ mod tests {
         let values = Sample { page: vec![b'x'; 200], ..sample() };
         let mut block = vec![0; 1_024];
         let mut out = Writer::new(&mut block);
-        let Rendered::Ok(len) = write_request(&partner, &values, &mut out) else { panic!("1 KB is enough") };
+        let mut left = TimeLeft::default();
+        let Rendered::Ok(len) = write_request(&partner, &values, &mut left, &mut out) else { panic!("1 KB is enough") };
         let whole = out.bytes().to_vec();
         // While it is written, the length's place is wider than its three digits.
         for room in 0..len + 3 {
             let mut block = vec![0; room];
             let mut out = Writer::new(&mut block);
-            assert_eq!(write_request(&partner, &values, &mut out), Rendered::Overflow, "{room}");
+            assert_eq!(write_request(&partner, &values, &mut left, &mut out), Rendered::Overflow, "{room}");
             assert!(out.is_empty());
         }
         let mut block = vec![0; len + 3];
         let mut out = Writer::new(&mut block);
-        assert_eq!(write_request(&partner, &values, &mut out), Rendered::Ok(len));
+        assert_eq!(write_request(&partner, &values, &mut left, &mut out), Rendered::Ok(len));
         assert_eq!(out.bytes(), whole);
     }
 }

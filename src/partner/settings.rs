@@ -8,8 +8,8 @@ use super::pool::PoolLimits;
 use super::segment_traits::SegmentTraits;
 use super::url::Url;
 use crate::ids::{AccountIndex, DataSourceId, PartnerId, Signal, TraitId};
-use crate::limits::{PARTNER_BODY_BYTES_MAX, SIGNAL_KEY_BYTES_MAX};
-use crate::template::{Encoding, Template};
+use crate::limits::{PARTNER_BODY_BYTES_MAX, PARTNER_TIMES_MAX, SIGNAL_KEY_BYTES_MAX};
+use crate::template::{Encoding, Macro, Template};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
@@ -206,7 +206,7 @@ impl Partner {
         else {
             return Err(errors);
         };
-        Ok(Partner {
+        let partner = Partner {
             signal_key: format!("d_partner_{}", settings.name).into_bytes().into_boxed_slice(),
             pool: PoolLimits {
                 connections_max: settings.connections_max,
@@ -238,7 +238,22 @@ impl Partner {
             on_absence: settings.on_absence,
             vendor_id: settings.vendor_id,
             share_permille: settings.share_permille,
-        })
+        };
+        match partner.times() {
+            0..=PARTNER_TIMES_MAX => Ok(partner),
+            _ => Err(vec![error("url", format!("`%timeout_ms%` is sent more than {PARTNER_TIMES_MAX} times"))]),
+        }
+    }
+
+    /// How often a request says how much time is left.
+    fn times(&self) -> usize {
+        let count = |text: &Template| text.macros().filter(|which| **which == Macro::TimeoutMs).count();
+        let in_body = match &self.body {
+            Body::None => 0,
+            Body::Template { template, .. } => count(template),
+            Body::Default { .. } => 1,
+        };
+        count(&self.target) + self.headers.iter().map(|(_, value)| count(value)).sum::<usize>() + in_body
     }
 
     /// Whether a visitor is among those looked up: always the same visitors, others for each partner.
@@ -420,6 +435,7 @@ mod tests {
         assert_eq!(fault(&|s| (s.method, s.body) = (Method::Get, Some("x".to_owned()))), ("body", None));
         assert_eq!(fault(&|s| s.name = "a b".to_owned()), ("name", None));
         assert_eq!(fault(&|s| s.share_permille = 1_001), ("share", None));
+        assert_eq!(fault(&|s| s.url += &"%timeout_ms%".repeat(PARTNER_TIMES_MAX)), ("url", None));
         assert_eq!(fault(&|s| s.timeout_ms = 9), ("timeout_ms", None));
         assert_eq!(fault(&|s| s.format.paths = vec!["a..b".to_owned()]), ("format", None));
         assert_eq!(fault(&|s| s.answer_bytes_max += 1), ("answer_bytes_max", None));

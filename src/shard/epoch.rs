@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Message, Shard};
 use crate::ids::{AccountIndex, PartnerId, PartnerIndex, ShardId};
 use crate::metrics::PartnerMetrics;
+use crate::partner::addresses::Addresses;
 use crate::partner::health::Health;
 use crate::partner::pool::Pool;
 use crate::reactor::{ConnId, Io};
@@ -45,10 +46,7 @@ pub(super) struct AccountScratch {
 pub(super) struct PartnerRuntime {
     pub pool: Pool<ConnId>,
     pub health: Health,
-    /// Where the partner is now; empty until its name is resolved.
-    pub addresses: Box<[SocketAddr]>,
-    /// Connections go to the addresses in turn.
-    pub next_address: usize,
+    pub addresses: Addresses,
     /// The partner's over all rulesets, wherever in them it stands.
     pub metrics: Arc<PartnerMetrics>,
 }
@@ -68,8 +66,7 @@ impl Epoch {
         let partners = ruleset.partners.iter().enumerate().map(|(index, partner)| PartnerRuntime {
             pool: Pool::new(partner.pool),
             health: Health::default(),
-            addresses: addresses(PartnerIndex(index as u16)),
-            next_address: 0,
+            addresses: Addresses::new(addresses(PartnerIndex(index as u16))),
             metrics: metrics(PartnerIndex(index as u16)),
         });
         Epoch {
@@ -192,7 +189,7 @@ impl Shard {
     ) {
         let place = self.epochs.current.rules.partners.iter().position(|known| known.id == partner);
         if let Some(place) = place {
-            std::mem::swap(&mut self.epochs.current.partners[place].addresses, &mut addresses);
+            addresses = self.epochs.current.partners[place].addresses.replace(addresses);
         }
         self.tell_control(io, Message::Replaced(addresses));
     }

@@ -18,6 +18,7 @@ use crate::partner::health::Admission;
 use crate::partner::pool::Acquired;
 use crate::partner::request::write_request;
 use crate::partner::settings::{Mode, Partner};
+use crate::partner::time_left::TimeLeft;
 use crate::profile::{PartnerOutcome, PartnerState};
 use crate::reactor::{Buffer, ConnId, Io};
 use crate::ruleset::Ruleset;
@@ -34,6 +35,8 @@ pub(super) struct Lookup {
     pub conn: Option<ConnId>,
     /// The request's bytes, while they are not with the runtime: kept for a second try.
     pub request: Option<Buffer>,
+    /// What the request says about the time that is left.
+    pub left: TimeLeft,
     pub started_ns: u64,
     /// When it got its connection.
     pub sent_ns: u64,
@@ -55,6 +58,17 @@ impl Lookup {
     /// Whether it may still be answered in time.
     pub(super) fn has_time(&self, now_ns: u64) -> bool {
         !self.overdue && now_ns < self.timeout_ns
+    }
+
+    /// Takes the request, for a connection that is there now: it says how much time is left at this moment.
+    pub(super) fn take_request(&mut self, now_ns: u64) -> Buffer {
+        let mut request = self.request.take().expect("a request that is not sent is here");
+        let len = request.len();
+        let mut out = Writer::resume(request.block_mut(), len);
+        self.left.tell(self.timeout_ns.saturating_sub(now_ns) / MS_NS, &mut out);
+        let len = out.len();
+        request.set_len(len);
+        request
     }
 
     /// Somebody waits until then. Whether that moves the timeout: it may have come already, for others.
@@ -187,11 +201,13 @@ impl Shard {
         }
         let timeout_max_ns = now_ns + u64::from(partner.timeout_ms) * MS_NS;
         let timeout_ns = timeout_max_ns.min(waits_until_ns.unwrap_or(u64::MAX));
-        let request = self.render(partner, values, timeout_ns - now_ns, index)?;
+        let mut left = TimeLeft::new((timeout_ns - now_ns) / MS_NS);
+        let request = self.render(partner, values, &mut left, index)?;
         let lookup = Lookup {
             epoch,
             conn: None,
             request: Some(request),
+            left,
             started_ns: now_ns,
             sent_ns: 0,
             promised_ns: timeout_ns,
@@ -214,14 +230,14 @@ impl Shard {
         &mut self,
         partner: &Partner,
         values: &Values<'_, '_>,
-        left_ns: u64,
+        left: &mut TimeLeft,
         index: PartnerIndex,
     ) -> Option<Buffer> {
         let epoch = values.prepared.rules.epoch;
-        let values = values.with_timeout_ms(left_ns / MS_NS);
+        let values = values.with_timeout_ms(left.ms());
         let mut room = self.buffers.take(0);
         while let Some(mut buffer) = room {
-            match write_request(partner, &self.told(&values), &mut Writer::new(buffer.block_mut())) {
+            match write_request(partner, &self.told(&values), left, &mut Writer::new(buffer.block_mut())) {
                 Rendered::Ok(len) => {
                     buffer.set_len(len);
                     return Some(buffer);

@@ -1,6 +1,8 @@
 //! Partner connections: requests out, answers in. A connection serves one call at a time; one that erred, timed out in
 //! the middle of an answer or sent what nobody asked for is closed and never used again.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use super::lookup::Failure;
 use super::{Message, Shard};
 use crate::http::HttpFault;
@@ -8,6 +10,7 @@ use crate::http::response::{Answer as HttpAnswer, Response, ResponseParser};
 use crate::ids::PartnerIndex;
 use crate::partner::answer::AnswerError;
 use crate::partner::calls::CallId;
+use crate::partner::pool::Acquired;
 use crate::partner::reader::AnswerHead;
 use crate::partner::{health, time};
 use crate::reactor::{Buffer, ConnId, Io};
@@ -29,6 +32,7 @@ pub(super) struct Upstream {
     phase: Phase,
     epoch: u64,
     partner: PartnerIndex,
+    address: SocketAddr,
     /// Whom it serves while busy. While closing: who is to be sent again, once its request is back.
     call: Option<CallId>,
     /// What has come of the present answer.
@@ -48,6 +52,7 @@ impl Upstream {
             phase: Phase::Free,
             epoch: 0,
             partner: PartnerIndex(0),
+            address: (Ipv4Addr::UNSPECIFIED, 0).into(),
             call: None,
             received: None,
             parser: ResponseParser::new(false, 0),
@@ -69,9 +74,8 @@ impl Shard {
     pub(super) fn upstream_open<I: Io>(&mut self, io: &mut I, epoch: u64, index: PartnerIndex) {
         let now_ns = io.now().mono_ns;
         let runtime = self.epochs.of(epoch).partner(index);
-        let address = runtime.addresses.get(runtime.next_address % runtime.addresses.len().max(1)).copied();
-        runtime.next_address = runtime.next_address.wrapping_add(1);
-        let Some(conn) = address.and_then(|address| io.connect(address)) else {
+        let address = runtime.addresses.take_next(now_ns);
+        let Some((address, conn)) = address.and_then(|address| Some((address, io.connect(address)?))) else {
             // No place of ours is free.
             if let Some(call) = runtime.pool.connect_failed(now_ns) {
                 self.fail_later(call);
@@ -89,6 +93,7 @@ impl Shard {
             phase: Phase::Connecting,
             epoch,
             partner: index,
+            address,
             ..Upstream::new()
         };
     }
@@ -104,9 +109,11 @@ impl Shard {
             return;
         }
         upstream.phase = Phase::Idle;
-        let (epoch, index) = (upstream.epoch, upstream.partner);
+        let (epoch, index, address) = (upstream.epoch, upstream.partner, upstream.address);
         self.timers.cancel(self.plan.timer_of_upstream(conn.slot - self.plan.clients_max as u32));
-        let next = self.epochs.of(epoch).partner(index).pool.connected(conn, io.now().mono_ns);
+        let runtime = self.epochs.of(epoch).partner(index);
+        runtime.addresses.connected(address);
+        let next = runtime.pool.connected(conn, io.now().mono_ns);
         self.serve_next(io, conn, next);
     }
 
@@ -119,13 +126,24 @@ impl Shard {
         }
     }
 
+    /// The address rests. The call that was to have the connection gets one to another address, as long as there is
+    /// one that doesn't rest: so each is tried at most once a second, and a call fails when all of them do.
     fn connect_failed<I: Io<Message = Message>>(&mut self, io: &mut I, conn: ConnId) {
+        let now_ns = io.now().mono_ns;
         let upstream = self.upstream(conn);
-        let (epoch, index) = (upstream.epoch, upstream.partner);
+        let (epoch, index, address) = (upstream.epoch, upstream.partner, upstream.address);
         self.upstream_close(io, conn);
-        let failed = self.epochs.of(epoch).partner(index).pool.connect_failed(io.now().mono_ns);
+        let runtime = self.epochs.of(epoch).partner(index);
+        runtime.addresses.failed(address, now_ns);
+        let is_other_ready = runtime.addresses.is_any_ready(now_ns);
+        let failed = runtime.pool.connect_failed(now_ns);
         if let Some(call) = failed.and_then(|slot| self.calls.id_at(slot)) {
-            self.call_failed(io, call, Failure::Connect);
+            let has_time = self.calls.value(call).is_some_and(|lookup| lookup.has_time(now_ns));
+            if is_other_ready && has_time {
+                self.send_again(io, call, Failure::Connect);
+            } else {
+                self.call_failed(io, call, Failure::Connect);
+            }
         }
     }
 
@@ -141,7 +159,7 @@ impl Shard {
         let now_ns = io.now().mono_ns;
         let (_, index) = self.calls.key(call).expect("a call has a key");
         let lookup = self.calls.value_mut(call).expect("a call has a value");
-        let request = lookup.request.take().expect("a request that is not sent is here");
+        let request = lookup.take_request(now_ns);
         lookup.conn = Some(conn);
         lookup.sent_ns = now_ns;
         let epoch = lookup.epoch;
@@ -229,7 +247,7 @@ impl Shard {
         let now_ns = io.now().mono_ns;
         let upstream = self.upstream(conn);
         let untouched = upstream.received.is_none() && upstream.served > 1;
-        let sending = upstream.sending;
+        let (sending, epoch, index) = (upstream.sending, upstream.epoch, upstream.partner);
         let call = upstream.call.expect("a busy connection serves a call");
         let retries = untouched
             && self
@@ -240,26 +258,41 @@ impl Shard {
             self.upstream_failed(io, conn, Failure::Reset);
             return;
         }
-        self.upstream_discard(io, conn);
         if sending {
             // The request is still with the runtime, which gives it back before the connection is reported closed.
+            self.upstream_discard(io, conn);
             self.upstream(conn).call = Some(call);
         } else {
+            // Ahead of who waits: the place that is free now is for the call's new connection.
+            self.upstream_remove(io, conn);
             self.upstream_retry(io, call);
+            self.open_wanted(io, epoch, index);
         }
     }
 
-    /// Sends a call, whose request is here again, over a fresh connection.
+    /// Sends a call, whose request is here again, over another connection: a fresh one, if there is room for it.
     fn upstream_retry<I: Io<Message = Message>>(&mut self, io: &mut I, call: CallId) {
         let Some((_, index)) = self.calls.key(call) else { return };
         let lookup = self.calls.value_mut(call).expect("a call has a value");
         lookup.conn = None;
-        let (epoch, has_time) = (lookup.epoch, lookup.has_time(io.now().mono_ns));
-        if has_time && self.epochs.of(epoch).partner(index).pool.retry(call.slot) {
+        let epoch = lookup.epoch;
+        if lookup.has_time(io.now().mono_ns) {
             self.partner_totals(epoch, index).retries.increment();
-            self.upstream_open(io, epoch, index);
+            self.send_again(io, call, Failure::Reset);
         } else {
             self.call_failed(io, call, Failure::Reset);
+        }
+    }
+
+    /// Finds another connection for a call. It fails if it can't even wait for one.
+    fn send_again<I: Io<Message = Message>>(&mut self, io: &mut I, call: CallId, failure: Failure) {
+        let Some((_, index)) = self.calls.key(call) else { return };
+        let epoch = self.calls.value(call).expect("a call has a value").epoch;
+        match self.epochs.of(epoch).partner(index).pool.retry(call.slot) {
+            Acquired::Use(conn) => self.upstream_send(io, call, conn),
+            Acquired::Open => self.upstream_open(io, epoch, index),
+            Acquired::Queue => {}
+            Acquired::Full => self.call_failed(io, call, failure),
         }
     }
 
@@ -366,14 +399,23 @@ impl Shard {
     pub(super) fn upstream_discard<I: Io>(&mut self, io: &mut I, conn: ConnId) {
         let upstream = self.upstream(conn);
         let (epoch, index, phase) = (upstream.epoch, upstream.partner, upstream.phase);
-        if matches!(phase, Phase::Free | Phase::Closing) {
-            return;
+        if !matches!(phase, Phase::Free | Phase::Closing) {
+            self.upstream_remove(io, conn);
+            self.open_wanted(io, epoch, index);
         }
+    }
+
+    /// Leaves its place in the pool free.
+    fn upstream_remove<I: Io>(&mut self, io: &mut I, conn: ConnId) {
+        let upstream = self.upstream(conn);
         upstream.call = None;
+        let (epoch, index) = (upstream.epoch, upstream.partner);
         self.upstream_close(io, conn);
+        self.epochs.of(epoch).partner(index).pool.discard(conn);
+    }
+
+    fn open_wanted<I: Io>(&mut self, io: &mut I, epoch: u64, index: PartnerIndex) {
         let now_ns = io.now().mono_ns;
-        let pool = &mut self.epochs.of(epoch).partner(index).pool;
-        pool.discard(conn);
         while self.epochs.of(epoch).partner(index).pool.wants_open(now_ns) {
             self.upstream_open(io, epoch, index);
         }

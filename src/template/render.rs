@@ -47,12 +47,29 @@ pub struct Sink<'a, 'b> {
 impl Template {
     /// Writes the text with all macros replaced.
     pub fn render(&self, values: &impl MacroValues, encoding: Encoding, out: &mut Writer<'_>) -> Rendered {
-        self.render_unless(values, encoding, |_| false, |_| {}, out)
+        self.render_unless(values, encoding, |_, _| false, |_| {}, out)
+    }
+
+    /// Writes the text with all macros replaced, and tells where each `%timeout_ms%` begins in `out`.
+    pub fn render_timed(
+        &self,
+        values: &impl MacroValues,
+        encoding: Encoding,
+        mut timeout_at: impl FnMut(usize),
+        out: &mut Writer<'_>,
+    ) -> Rendered {
+        let leave = |which: &Macro, at: usize| {
+            if *which == Macro::TimeoutMs {
+                timeout_at(at);
+            }
+            false
+        };
+        self.render_unless(values, encoding, leave, |_| {}, out)
     }
 
     /// Writes the text for the iframe: the macros that it replaces itself stay as they were written.
     pub fn render_for_iframe(&self, values: &impl MacroValues, encoding: Encoding, out: &mut Writer<'_>) -> Rendered {
-        self.render_unless(values, encoding, Macro::known_to_iframe, |_| {}, out)
+        self.render_unless(values, encoding, |which, _| which.known_to_iframe(), |_| {}, out)
     }
 
     /// Writes a destination's URL with `alias` for the segments, for the iframe or with all macros replaced.
@@ -63,7 +80,7 @@ impl Template {
         is_for_iframe: bool,
         out: &mut Writer<'_>,
     ) -> Rendered {
-        let leave = |which: &Macro| is_for_iframe && which.known_to_iframe();
+        let leave = |which: &Macro, _| is_for_iframe && which.known_to_iframe();
         self.render_unless(values, Encoding::Percent, leave, alias, out)
     }
 
@@ -71,7 +88,7 @@ impl Template {
         &self,
         values: &impl MacroValues,
         encoding: Encoding,
-        leave: impl Fn(&Macro) -> bool,
+        mut leave: impl FnMut(&Macro, usize) -> bool,
         alias: impl Fn(&mut Sink<'_, '_>),
         out: &mut Writer<'_>,
     ) -> Rendered {
@@ -79,7 +96,7 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(range) => out.push(&self.text.as_bytes()[range.clone()]),
-                Piece::Macro { which, written, .. } if leave(which) => {
+                Piece::Macro { which, written, .. } if leave(which, out.len()) => {
                     out.push(&self.text.as_bytes()[written.clone()]);
                 }
                 Piece::Macro { which, required, .. } => {

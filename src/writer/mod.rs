@@ -17,6 +17,12 @@ impl<'a> Writer<'a> {
         Writer { room, len: 0, overflowed: false }
     }
 
+    /// Goes on where another writer ended, which wrote `len` bytes.
+    pub fn resume(room: &'a mut [u8], len: usize) -> Writer<'a> {
+        assert!(len <= room.len(), "so much can't have been written");
+        Writer { room, len, overflowed: false }
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }
@@ -87,6 +93,11 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// How many digits a number has.
+pub fn digits_of(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
 /// Digits of the largest number.
 const DIGITS_MAX: usize = 20;
 
@@ -130,6 +141,7 @@ mod tests {
         });
         for number in powers.flat_map(|power| [power - 1, power, power + 7]).chain([0, 7, 65_535, u64::MAX]) {
             assert_eq!(decimal(number, &mut [0; DIGITS_MAX]), number.to_string().as_bytes());
+            assert_eq!(digits_of(number), number.to_string().len());
         }
     }
 
@@ -149,6 +161,9 @@ mod tests {
         out.replace_with_decimal(1, 2, 7);
         assert_eq!(out.bytes(), b"a7y");
         assert_eq!(out.finish(), Some(3));
+        let mut out = Writer::resume(&mut room, 2);
+        out.push(b"z");
+        assert_eq!(out.bytes(), b"a7z");
         let mut out = Writer::new(&mut room);
         out.push(b"abcde");
         assert_eq!(out.finish(), None);

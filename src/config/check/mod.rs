@@ -14,6 +14,7 @@ use super::source::{ConfigError, Source};
 use crate::limits::PARTNER_REQUEST_BYTES_MAX;
 use crate::partner::request::write_request;
 use crate::partner::settings::Partner;
+use crate::partner::time_left::TimeLeft;
 use crate::rules::Diagnostic;
 use crate::ruleset::Ruleset;
 use crate::template::{Rendered, Writer};
@@ -102,7 +103,7 @@ fn sample_request(ruleset: &Ruleset, entry: &file::Partner, partner: &Partner) -
     let account = &ruleset.accounts[usize::from(partner.account.0)];
     let values = SampleVisitor { region: ruleset.server.region, timeout_ms: partner.timeout_ms };
     let title = format!("# {} of {}, to http://{}", partner.name, account.alias, partner.url.authority);
-    match write_request(partner, &values, &mut out) {
+    match write_request(partner, &values, &mut TimeLeft::default(), &mut out) {
         Rendered::Ok(_) => {
             let request = hidden_request(&String::from_utf8_lossy(out.bytes()), entry.url.get_ref(), &entry.headers);
             format!("{title}\n{}\n\n", request.trim_end())

@@ -17,6 +17,7 @@ use pinion::partner::pool::{Pool, PoolLimits};
 use pinion::partner::reader::{AnswerHead, AnswerReader};
 use pinion::partner::request::write_request;
 use pinion::partner::settings::{Partner, PartnerSettings, SentId};
+use pinion::partner::time_left::TimeLeft;
 use pinion::template::{MacroValues, Rendered, Sink, Writer};
 
 use crate::allocator::changes_of;
@@ -150,9 +151,16 @@ fn write_requests() -> u64 {
     let mut room = vec![0; 4_096];
     changes_of(|| {
         for partner in &partners {
-            let rendered = write_request(partner, &Values, &mut Writer::new(&mut room));
+            let mut left = TimeLeft::new(45);
+            let mut out = Writer::new(&mut room);
+            let rendered = write_request(partner, &Values, &mut left, &mut out);
             assert!(matches!(rendered, Rendered::Ok(len) if len > 100));
-            assert_eq!(write_request(partner, &Values, &mut Writer::new(&mut room[..200])), Rendered::Overflow);
+            left.tell(7, &mut out);
+            assert_eq!(left.ms(), 7);
+            assert_eq!(
+                write_request(partner, &Values, &mut left, &mut Writer::new(&mut room[..200])),
+                Rendered::Overflow
+            );
             assert!(partner.segment_traits.of(b"x").is_empty() && partner.is_in_share(7));
         }
     })

@@ -144,6 +144,7 @@ on_each_runtime!(
     partners_that_are_not_there,
     connections_that_end_in_good_order_cost_nothing,
     a_call_on_a_dead_idle_connection_is_repeated_once,
+    a_dead_address_among_several_costs_no_call,
 );
 
 fn partners_that_are_too_slow(runtime: Runtime) {
@@ -261,4 +262,47 @@ fn a_call_on_a_dead_idle_connection_is_repeated_once(runtime: Runtime) {
     assert_eq!((healthy_totals.connections_opened.value(), healthy_totals.connections_reused.value()), (1, 3));
     drop(client);
     server.assert_quiet();
+}
+
+/// An address that refuses every connection for as long as the socket is there.
+fn refusing() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    let address = socket.local_addr().expect("it is bound").as_socket().expect("an IPv4 address");
+    (socket, address)
+}
+
+fn a_dead_address_among_several_costs_no_call(runtime: Runtime) {
+    const VISITS: u64 = 8;
+    // A connection for each call, so that all addresses have their turn.
+    let live = Partner::start(Act::Close(json(PHOTO)));
+    let healthy = Partner::start(at_once(json(MUSIC)));
+    let (_first, first) = refusing();
+    let (_second, second) = refusing();
+    for (addresses, segments, errors) in [
+        (vec![first, live.address], &[101, 102][..], 0),
+        (vec![live.address, first, second], &[101, 102], 0),
+        (vec![first, second], &[102], VISITS),
+    ] {
+        let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        let config = CONFIG.replace("budget_ms = 30", "budget_ms = 3000");
+        let config = config.replacen("connect_ms = 15", &format!("connect_ms = 3000\naddresses = {list:?}"), 1);
+        let server =
+            Server::start(&config, Options { partners: vec![live.address, healthy.address], ..Options::on(runtime) });
+        let mut client = server.connect();
+        let start = Instant::now();
+        for _ in 0..VISITS {
+            let reply = client.get("shop.example.net", "/event?d_rtbd=json&d_cts=2", "");
+            assert_eq!(reply.ids("segments"), segments, "{list:?}");
+        }
+        let totals = &server.partner(0).totals;
+        assert_eq!((totals.errors_connect.value(), totals.hits.value()), (errors, VISITS - errors), "{list:?}");
+        // One that failed is left alone for a second, as long as there is another.
+        let seconds = start.elapsed().as_secs() + 1;
+        let dead = addresses.iter().filter(|address| **address != live.address).count() as u64;
+        let opened = totals.connections_opened.value();
+        assert!((VISITS + 1..=VISITS + dead * seconds).contains(&opened), "{list:?}: {opened} within {seconds} s");
+        drop(client);
+        server.assert_quiet();
+    }
 }

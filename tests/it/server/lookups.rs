@@ -65,6 +65,8 @@ on_each_runtime!(
     a_partner_that_asks_for_rest_gets_it,
     a_failing_partner_is_asked_less_and_comes_back,
     calls_wait_for_a_connection_or_do_without,
+    a_call_is_repeated_though_others_wait,
+    partners_hear_how_much_time_is_left_when_they_are_asked,
     what_a_partner_targets_is_signals_for_rules,
     many_signals_of_a_partner_are_evaluated_as_far_as_there_is_room,
 );
@@ -445,6 +447,77 @@ fn calls_wait_for_a_connection_or_do_without(runtime: Runtime) {
         assert_eq!(total(&server, |totals| totals.connections_opened.value()), connections_opened);
         server.assert_quiet();
     }
+}
+
+/// What the partner was asked, in the order in which it came.
+fn heard(partner: &Partner) -> Vec<String> {
+    partner.take_heard().into_iter().map(|bytes| String::from_utf8(bytes).expect("all of it is text")).collect()
+}
+
+/// How much time the default body of a request says is left.
+fn tmax(request: &str) -> u64 {
+    let (_, body) = request.split_once("\r\n\r\n").expect("a whole request");
+    let body: serde_json::Value = serde_json::from_str(body).expect("the body is as long as its head says");
+    body["tmax"].as_u64().expect("a number")
+}
+
+fn a_call_is_repeated_though_others_wait(runtime: Runtime) {
+    let lock: Arc<Mutex<()>> = Arc::default();
+    let partner = Partner::start(at_once(PHOTO));
+    // The shard has more places for connections than the partner may have: one that closes still takes its own.
+    let other = "\n[[partner]]\nid = 2\nname = \"other\"\naccount = \"shop\"\ndata_source = 11\n\
+                 url = \"http://other.example/\"\nshare_percent = 0\n";
+    let config = config(&format!("max_connections = 1\ntimeout_ms = 9000\n{other}"));
+    let server = start(runtime, &config.replace(LONG_BUDGET.0, LONG_BUDGET.1), &partner);
+    let address = server.address;
+    assert_eq!(visit(&mut server.connect(), 1).ids("segments"), [101]);
+    let guard = lock.lock().expect("no holder panics");
+    partner.set(Act::HeldClose(Arc::clone(&lock)));
+    let second = thread::spawn(move || visit(&mut Connection::to(address), 2).ids("segments"));
+    server.wait_until("the second asks", |_| partner.requests() == 2);
+    let third = thread::spawn(move || visit(&mut Connection::to(address), 3).ids("segments"));
+    server.wait_until("the third waits", |server| server.gauge(|gauges| gauges.parked.value()) == 2);
+    partner.set(at_once(PHOTO));
+    thread::sleep(Duration::from_millis(5));
+    drop(guard);
+    assert_eq!(second.join().expect("it is answered"), [101]);
+    assert_eq!(third.join().expect("it is answered"), [101]);
+    let of = |number: fn(&PartnerTotals) -> u64| total(&server, number);
+    assert_eq!((of(|totals| totals.retries.value()), of(|totals| totals.errors_reset.value())), (1, 0));
+    assert_eq!((of(|totals| totals.connections_opened.value()), partner.requests()), (2, 4));
+    let heard = heard(&partner);
+    assert!(tmax(&heard[2]) <= tmax(&heard[1]) - 5, "the repeated one: {:?}", &heard[1..3]);
+    server.assert_quiet();
+}
+
+fn partners_hear_how_much_time_is_left_when_they_are_asked(runtime: Runtime) {
+    // One digit more than when the second gets the connection.
+    const BUDGET_MS: u64 = 10_050;
+    const WAIT: Duration = Duration::from_millis(100);
+    let lock = Arc::default();
+    let (act, guard) = held(&lock);
+    let partner = Partner::start(act);
+    let config = config("max_connections = 1\nheaders = { X-Left = \"at most %timeout_ms% ms\" }")
+        .replace("example/lookup", "example/lookup?left=%timeout_ms%&from=pinion")
+        .replace(LONG_BUDGET.0, &format!("budget_ms = {BUDGET_MS}"));
+    let server = start(runtime, &config, &partner);
+    let address = server.address;
+    let first = thread::spawn(move || visit(&mut Connection::to(address), 1).ids("segments"));
+    server.wait_until("the first asks", |_| partner.requests() == 1);
+    let start = Instant::now();
+    let second = thread::spawn(move || visit(&mut Connection::to(address), 2).ids("segments"));
+    server.wait_until("the second waits", |server| server.gauge(|gauges| gauges.parked.value()) == 2);
+    thread::sleep(WAIT);
+    drop(guard);
+    assert_eq!(first.join().expect("it is answered"), [101]);
+    assert_eq!(second.join().expect("it is answered"), [101]);
+    let heard = heard(&partner);
+    let left_ms = tmax(&heard[1]);
+    assert!(left_ms <= BUDGET_MS - WAIT.as_millis() as u64, "{}", heard[1]);
+    assert!(left_ms + start.elapsed().as_millis() as u64 + 10 >= BUDGET_MS, "{}", heard[1]);
+    assert!(heard[1].starts_with(&format!("POST /lookup?left={left_ms}&from=pinion HTTP/1.1\r\n")), "{}", heard[1]);
+    assert!(heard[1].contains(&format!("\r\nX-Left: at most {left_ms} ms\r\n")), "{}", heard[1]);
+    server.assert_quiet();
 }
 
 /// The config with a partner of format `targeting` and a rule over what it says.

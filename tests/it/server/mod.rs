@@ -24,7 +24,7 @@ use pinion::config::file::Runtime;
 use pinion::control::shards::{Launch, Shards};
 use pinion::http::response::{Answer, ResponseParser};
 use pinion::identity::Secret;
-use pinion::ids::ShardId;
+use pinion::ids::{PartnerIndex, ShardId};
 use pinion::metrics::{Gauges, PartnerCounts, PartnerMetrics, PartnerTotals, ShardMetrics, Totals};
 use pinion::reactor::uring::Without;
 use pinion::ruleset::Ruleset;
@@ -45,7 +45,7 @@ pub struct Server {
 pub struct Options {
     pub runtime: Runtime,
     pub shards: u16,
-    /// Where partners are, by their place in the config.
+    /// Where partners are, by their place in the config, unless the config says it itself.
     pub partners: Vec<SocketAddr>,
     pub connections_max: usize,
     pub on_ready: Option<fn(ShardId)>,
@@ -114,8 +114,11 @@ impl Server {
             on_ready: options.on_ready,
         };
         let partners = options.partners;
-        let shards = Shards::start(&launch, &|index| partners.get(index.0 as usize).copied().into_iter().collect())
-            .expect("the server starts");
+        let addresses = |index: PartnerIndex| match &ruleset.partner_addresses[usize::from(index.0)] {
+            fixed if !fixed.is_empty() => fixed.clone(),
+            _ => partners.get(usize::from(index.0)).copied().into_iter().collect(),
+        };
+        let shards = Shards::start(&launch, &addresses).expect("the server starts");
         let address = shards.addresses[0];
         Server { shards: Some(shards), address, plan }
     }

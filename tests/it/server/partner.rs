@@ -25,6 +25,8 @@ pub enum Act {
     Once(Vec<u8>),
     /// Send these bytes as soon as the lock is free: whoever holds it decides when.
     Held(Arc<Mutex<()>>, Vec<u8>),
+    /// Close without a byte as soon as the lock is free.
+    HeldClose(Arc<Mutex<()>>),
     /// Never answer.
     Hang,
 }
@@ -116,6 +118,10 @@ fn serve(mut stream: TcpStream, acts: &Mutex<Act>, counted: &AtomicU64, heard: &
             Act::Held(lock, bytes) => {
                 drop(lock.lock());
                 stream.write_all(&bytes)
+            }
+            Act::HeldClose(lock) => {
+                drop(lock.lock());
+                return;
             }
             Act::Hang => Ok(()),
         };
