@@ -405,8 +405,8 @@ mod tests {
                 prop_assert_eq!(pool.busy_count(), model.busy.len());
                 prop_assert_eq!(pool.connecting_count(), model.connecting);
                 prop_assert_eq!(pool.waiting_count(), model.waiting.len());
-                // Nobody waits while a connection is idle, but who lost one and gets a new one; nor while there is room to
-                // open one.
+                // Nobody waits while a connection is idle, but who lost one and gets a new one; nor while there is room
+                // to open one.
                 prop_assert!(model.waiting.len() <= model.connecting || model.idle.is_empty());
                 prop_assert!(model.waiting.len() <= model.connecting || model.open() == connections_max);
                 prop_assert!(model.open() <= connections_max);
