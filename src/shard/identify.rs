@@ -163,6 +163,10 @@ pub(super) fn valid_ids<'a>(
     valid: &mut SmallVec<[ValidId<'a>; DECLARED_IDS_MAX]>,
     errors: &mut ErrorSet,
 ) {
+    // As most calls.
+    if declared_ids.is_empty() {
+        return;
+    }
     let mut found = 0u32;
     let mut invalid = 0u32;
     let mut spaces: SmallVec<[(DataSourceId, usize); DECLARED_IDS_READ_MAX]> = SmallVec::new();
