@@ -2,8 +2,8 @@
 //!
 //! It owns copies of the request's bytes and knows where in them the parts of the head lie. What a call says is decoded
 //! again by whoever goes on with a job, for that is a pure function that costs about a microsecond; so nothing borrowed
-//! is ever parked. A job is moved
-//! between cores, box and buffers together, and comes back to the core that made it; so no memory is shared.
+//! is ever parked. A job is moved between cores, box and buffers together, and comes back to the core that made it; so
+//! no memory is shared.
 
 use std::net::IpAddr;
 

@@ -140,7 +140,9 @@ impl MacroValues for Told<'_, '_> {
     }
 
     fn signal(&self, key: &[u8], sink: &mut Sink<'_, '_>) {
-        if let Some(value) = self.prepared().call.signal(key) {
+        let prepared = self.prepared();
+        let derived = || prepared.account.matcher.derived_value(key, &prepared.call.signals).map(str::as_bytes);
+        if let Some(value) = prepared.call.signal(key).or_else(derived) {
             sink.push(value);
         }
     }

@@ -74,7 +74,7 @@ fn never_true(expression: &str) -> Diagnostic {
     }
 }
 
-/// Groups derived signals by their source. A source counts as a text even if it looks like a number: it is compared
+/// Groups derived signals by their source, and sorts them by their target's key. A source counts as a text even if it looks like a number: it is compared
 /// as bytes, and case matters.
 fn derivations(derived: &[DerivedSignal], predicates: &mut Predicates) -> Derivations {
     let mut by_source: Vec<u32> = (0..derived.len() as u32).collect();
@@ -90,5 +90,7 @@ fn derivations(derived: &[DerivedSignal], predicates: &mut Predicates) -> Deriva
         let (key, value) = source(&group[0]);
         sources.push((predicates.deriving_key(key), Scalar::Text(value.as_bytes())));
     }
-    Derivations { sources: ScalarTable::new(&sources), starts, by_source, signals: derived.to_vec() }
+    let mut by_target: Vec<u32> = (0..derived.len() as u32).collect();
+    by_target.sort_by_key(|index| &derived[*index as usize].target_key);
+    Derivations { sources: ScalarTable::new(&sources), starts, by_source, by_target, signals: derived.to_vec() }
 }

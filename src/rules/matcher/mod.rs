@@ -77,6 +77,8 @@ pub(crate) struct Derivations {
     /// The derived signals of source s are `by_source[starts[s]..starts[s + 1]]`.
     pub(crate) starts: Vec<u32>,
     pub(crate) by_source: Vec<u32>,
+    /// By the target's key, those with one key in the order of the config.
+    pub(crate) by_target: Vec<u32>,
     pub(crate) signals: Vec<DerivedSignal>,
 }
 
@@ -90,6 +92,22 @@ impl Matcher {
     /// Regular expressions that may run on the backtracking engine: only these may allocate while they are evaluated.
     pub fn backtracking_regexes(&self) -> usize {
         self.regexes.iter().map(Regexes::backtracking_count).sum()
+    }
+
+    /// The first value that a call's signals derive for a key.
+    pub fn derived_value(&self, key: &[u8], signals: &[Signal<'_>]) -> Option<&str> {
+        let Derivations { by_target, signals: derived, .. } = &self.derived;
+        let target = |index: &u32| derived[*index as usize].target_key.as_bytes();
+        let first = by_target.partition_point(|index| target(index) < key);
+        let named = by_target[first..].iter().take_while(|index| target(index) == key);
+        let is_source = |signal: &Signal<'_>, source: &DerivedSignal| {
+            let parts = if signal.split { COMMA_PARTS_MAX } else { 0 };
+            signal.key == source.source_key.as_bytes()
+                && whole_and_parts(signal.value, parts).any(|value| value == source.source_value.as_bytes())
+        };
+        let mut named = named.map(|index| &derived[*index as usize]);
+        let found = named.find(|source| signals.iter().any(|signal| is_source(signal, source)));
+        found.map(|found| found.target_value.as_str())
     }
 
     pub fn scratch(&self) -> MatcherScratch {

@@ -70,7 +70,33 @@ on_each_runtime!(
     ids_of_a_blocked_data_source_are_told_to_nobody,
     an_id_whose_data_source_was_blocked_later_is_told_no_more,
     a_denied_id_is_told_to_nobody,
+    a_derived_signal_is_told_like_one_of_the_call,
 );
+
+fn a_derived_signal_is_told_like_one_of_the_call(runtime: Runtime) {
+    let derived = |source: &str, value: &str, target: &str| {
+        format!(
+            "\n[[derived_signal]]\naccount = \"shop\"\nsource_key = \"{source}\"\nsource_value = \"{value}\"\n\
+             target_key = \"c_kind\"\ntarget_value = \"{target}\"\n"
+        )
+    };
+    let config = CONFIG.replace("?crm=%dpid_11%&own=%dpid_12%&", "?kind=%sig_c_kind%&");
+    let config = config + &derived("c_team", "reds", "ball") + &derived("c_team", "jets", "wing");
+    let mut told = Told::start(&config, runtime, 1);
+    let cases = [
+        ("&c_team=reds", "ball"),
+        ("&c_team=blues,jets", "wing"),
+        ("&c_team=blues", ""),
+        ("&c_other=reds", ""),
+        ("&c_team=reds&c_kind=own", "own"),
+    ];
+    for (visitor, (parameters, kind)) in (1..).zip(cases) {
+        let reply = told.visit(visitor, parameters, "");
+        assert_eq!(destinations(&reply).0, format!("http://pixel.example/?kind={kind}&"), "{parameters}");
+        assert!(told.heard()[0].starts_with(&format!("GET /?kind={kind}& ")), "{parameters}");
+    }
+    told.end();
+}
 
 fn an_opted_out_id_is_told_to_nobody(runtime: Runtime) {
     for shards in [1, 2] {
