@@ -74,8 +74,8 @@ fn never_true(expression: &str) -> Diagnostic {
     }
 }
 
-/// Groups derived signals by their source, and sorts them by their target's key. A source counts as a text even if it looks like a number: it is compared
-/// as bytes, and case matters.
+/// Groups derived signals by their source, and sorts them by their target's key. A source counts as a text even if it
+/// looks like a number: it is compared as bytes, and case matters.
 fn derivations(derived: &[DerivedSignal], predicates: &mut Predicates) -> Derivations {
     let mut by_source: Vec<u32> = (0..derived.len() as u32).collect();
     let source = |index: &u32| {
